@@ -1,0 +1,67 @@
+"""Translate images into other images with generative adversarial networks, brought by plugins."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+# albumentations asks the package index for news when it is imported, unless told not to.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+from translate.errors import TranslateError
+from translate.hookspecs import hookimpl
+from translate.options import Facts, Settings
+
+if TYPE_CHECKING:
+    from translate.dataset import Dataset, Sample
+    from translate.inference.translator import Translator, load
+    from translate.method import Batch, Export, Fit, Fixed, Method, Optimizer, Phase, Step
+    from translate.model import Card, Imported
+
+# What needs torch is imported when it is first asked for: the hooks module of a plugin says
+# "from translate import hookimpl", and that must stay light.
+_LAZY = {
+    "Batch": "translate.method",
+    "Card": "translate.model",
+    "Dataset": "translate.dataset",
+    "Export": "translate.method",
+    "Fit": "translate.method",
+    "Fixed": "translate.method",
+    "Imported": "translate.model",
+    "Method": "translate.method",
+    "Optimizer": "translate.method",
+    "Phase": "translate.method",
+    "Sample": "translate.dataset",
+    "Step": "translate.method",
+    "Translator": "translate.inference.translator",
+    "load": "translate.inference.translator",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Batch",
+    "Card",
+    "Dataset",
+    "Export",
+    "Facts",
+    "Fit",
+    "Fixed",
+    "Imported",
+    "Method",
+    "Optimizer",
+    "Phase",
+    "Sample",
+    "Settings",
+    "Step",
+    "TranslateError",
+    "Translator",
+    "hookimpl",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'translate' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,0 +1,119 @@
+"""The hooks, on one page: what a plugin may bring, and the events it may watch.
+
+A plugin is a module named by an entry point of the group ``translate``. It imports ``hookimpl``
+from ``translate``, implements any of these functions, and imports nothing heavy: what it registers
+is plain data, and ``factory`` ("package.module:Name") names where the heavy class lives. The host
+imports that only when it is used.
+
+Every ``register`` is a callback of the host, which checks names, refuses duplicates and remembers
+which plugin brought what. A plugin that fails in any way is taken out whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+GROUP = "translate"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+class RegisterMethod(Protocol):
+    def __call__(self, *, name: str, summary: str, source: str, data: str, factory: str) -> None:
+        """Add a method.
+
+        Args:
+            name: what the user types after ``translate train``.
+            summary: one line for ``translate methods``.
+            source: what its models translate from: "image", "text", "class" or "noise".
+            data: the kind of dataset it trains on: "unpaired", "paired", ...
+            factory: "package.module:Class", a subclass of ``translate.Method``.
+        """
+
+
+class RegisterModel(Protocol):
+    def __call__(self, *, name: str, method: str, summary: str, file: str) -> None:
+        """Add a trained model.
+
+        Args:
+            name: what the user types after ``translate``.
+            method: the method its bundle names, for lists.
+            summary: one line for ``translate models``.
+            file: the bundle, relative to the folder of the plugin's module.
+        """
+
+
+class RegisterDataset(Protocol):
+    def __call__(self, *, name: str, kind: str, summary: str, factory: str) -> None:
+        """Add a reader of training data.
+
+        Args:
+            name: what ``--dataset`` takes.
+            kind: the kind of sample it gives; a method names the kind it trains on.
+            summary: one line for ``translate datasets``.
+            factory: "package.module:Class", a subclass of ``translate.Dataset``.
+        """
+
+
+class RegisterImporter(Protocol):
+    def __call__(self, *, name: str, looks_for: str, factory: str) -> None:
+        """Add a reader of another project's checkpoints.
+
+        Args:
+            name: the layout, as its own project calls it.
+            looks_for: the keys and shapes it goes by, for the message when no importer matches.
+            factory: "package.module:function" that takes a checkpoint's tensors by key and
+                returns a ``translate.Imported``, or None when the file is not of this layout.
+        """
+
+
+@hookspec
+def register_methods(register: RegisterMethod) -> None:
+    """Add methods: ways to train and run generators."""
+
+
+@hookspec
+def register_models(register: RegisterModel) -> None:
+    """Add models: trained weights that come with the plugin."""
+
+
+@hookspec
+def register_datasets(register: RegisterDataset) -> None:
+    """Add readers of training data."""
+
+
+@hookspec
+def register_importers(register: RegisterImporter) -> None:
+    """Add readers of other projects' checkpoints."""
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add commands with ``cli.command`` or ``cli.add_command``; none may replace another."""
+
+
+@hookspec
+def training_started(run: Path, method: str, options: Mapping[str, object]) -> None:
+    """A training begins or goes on in the folder ``run``."""
+
+
+@hookspec
+def training_logged(run: Path, images: int, scalars: Mapping[str, float]) -> None:
+    """A line was logged after ``images`` training images."""
+
+
+@hookspec
+def checkpoint_saved(run: Path, path: Path, images: int) -> None:
+    """A checkpoint is safely on disk."""
+
+
+@hookspec
+def image_translated(source: str, output: str, model: str, seconds: float) -> None:
+    """An output is safely on disk (or on standard output, then ``output`` is "-")."""

@@ -1,0 +1,222 @@
+"""The contract between the host and a method: what a plugin author subclasses and returns.
+
+A method is an ``nn.Module`` bound to its options. Its attributes are its networks, its judges and
+its memory. It lists phases (who learns, by which losses), exports (which networks become models)
+and says how a network translates a source. Files, devices, precision, stepping, averaging, logs
+and checkpoints are the host's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from translate.options import Facts, Settings
+
+O = TypeVar("O", bound=Settings)  # noqa: E741
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N training samples, or N sources at run time: the same object.
+
+    Attributes:
+        tensors: images (N, C, H, W) float in [-1, 1], labels (N,) int64; on the device.
+        seeds: (N,) int64 on the CPU, one of each sample's own.
+        texts: N strings a field.
+        settings: the run-time options, None in training.
+    """
+
+    tensors: Mapping[str, Tensor]
+    seeds: Tensor
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    settings: Settings | None = None
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def noise(self, *shape: int, stream: int = 0) -> Tensor:
+        """Return normal noise (N, *shape) on the CPU.
+
+        Row i depends on ``seeds[i]`` and ``stream`` (0 to 7) alone: not on N, device or process.
+        """
+        rows = [torch.Generator().manual_seed(int(s) * 8 + stream) for s in self.seeds]
+        return torch.stack([torch.randn(shape, generator=g) for g in rows])
+
+
+@dataclass
+class Step:
+    """One micro-batch's scratch: it lives through all phases of one training step."""
+
+    number: int  # steps done before this one
+    images: int  # training images seen before this one
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    logged: dict[str, Tensor] = field(default_factory=dict)
+
+    def keep(self, **tensors: Tensor) -> None:
+        """Keep tensors, detached, for later phases of this step."""
+        self.kept |= {name: tensor.detach() for name, tensor in tensors.items()}
+
+    def log(self, **scalars: Tensor) -> None:
+        """Log scalars that are not losses."""
+        self.logged |= {name: scalar.detach() for name, scalar in scalars.items()}
+
+    def recall(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        """Return what an earlier phase of this step kept, or make it now, without a graph."""
+        if name not in self.kept:
+            with torch.no_grad():
+                self.keep(**{name: make()})
+        return self.kept[name]
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Return x's mean over all processes, differentiable: for losses that need the batch's."""
+        if not dist.is_initialized():
+            return x.mean()
+        from torch.distributed.nn.functional import all_reduce
+
+        total: Tensor = all_reduce(x.mean())  # type: ignore[no-untyped-call]
+        return total / dist.get_world_size()
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How one phase's networks learn; ``linear`` is constant for half the run, then falls to 0."""
+
+    name: Literal["adam", "adamw", "rmsprop"] = "adam"
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """One player's turn inside a training step.
+
+    Attributes:
+        name: for logs and checkpoints; unique in the method.
+        trains: the networks that learn; all other parameters are frozen during the turn.
+        losses: gives weighted scalar terms; the host adds them, scales and steps.
+        every: in steps.
+        since, until: in training images; stages are phases with a beginning and an end.
+        after: called after the step without gradients, with the terms and logs averaged.
+    """
+
+    name: str
+    trains: Sequence[nn.Module]
+    losses: Callable[[Batch, Step], dict[str, Tensor]]
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    every: int = 1
+    since: int = 0
+    until: int | None = None
+    after: Callable[[Mapping[str, Tensor]], None] | None = None
+
+    def active(self, images: int) -> bool:
+        """Say whether the phase takes part once ``images`` training images are seen."""
+        return self.since <= images and (self.until is None or images < self.until)
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """A network that becomes a model.
+
+    Attributes:
+        network: what is averaged, bundled and run.
+        reads: run-time field -> training field, such as {"image": "a"}.
+        like: the training field that its output should resemble.
+        mode: PIL modes in and out, such as ("L", "RGB").
+    """
+
+    network: nn.Module
+    reads: Mapping[str, str]
+    like: str | None = None
+    mode: tuple[str, str] = ("RGB", "RGB")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Which pictures an export takes and what it gives.
+
+    Attributes:
+        multiple_of: width and height must be multiples; the host pads and crops.
+        minimum: smallest width and height, after padding.
+        scale: output pixels for each input pixel, along each side.
+        halo: pixels around a tile that its result depends on; None: needs the whole picture.
+        independent: False: run one item at a time, each under its own seed.
+    """
+
+    multiple_of: int = 1
+    minimum: int = 1
+    scale: int = 1
+    halo: int | None = None
+    independent: bool = True
+
+
+class Fixed:
+    """Holds a network that takes part but never learns: a teacher, a content network.
+
+    It is no ``nn.Module``, so it is in no checkpoint and no optimizer. It follows the device of
+    what it is given and always evaluates.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self._device: torch.device | None = None
+
+    def __call__(self, x: Tensor, **more: Any) -> Any:
+        if self._device != x.device:
+            self.network.to(x.device)
+            self._device = x.device
+        return self.network(x, **more)
+
+
+class Method(nn.Module, ABC, Generic[O]):
+    """A way to train and run generators. Its attributes are its networks, judges and memory.
+
+    Memory (an image pool, a running balance) is buffers or ``get_extra_state``, so that one
+    ``state_dict`` is the whole checkpoint.
+    """
+
+    Options: ClassVar[type[Settings]] = Settings
+    RunOptions: ClassVar[type[Settings]] = Settings
+
+    def __init__(self, options: O, facts: Facts) -> None:
+        super().__init__()
+        self.options, self.facts = options, facts
+
+    @classmethod
+    def data(cls, options: O) -> Mapping[str, object]:
+        """Return what the data set must know to make samples, such as {"scale": 4}."""
+        return {}
+
+    def prepare(self) -> None:
+        """Fetch what only training needs (a teacher); called once, before the first step."""
+
+    @abstractmethod
+    def phases(self) -> Sequence[Phase]:
+        """Return the players' turns in one step, in order."""
+
+    @abstractmethod
+    def exports(self) -> Mapping[str, Export]:
+        """Return the networks that become models, by name."""
+
+    @abstractmethod
+    def translate(self, network: nn.Module, source: Batch) -> Tensor:
+        """Return (N, C, sH, sW) in [-1, 1] for ``source``; differentiable.
+
+        Args:
+            network: an export's network: the learning one, its average, or a loaded one.
+            source: holds the fields that the export reads; images are (N, C, H, W) in [-1, 1].
+        """
+
+    def fit(self, export: str) -> Fit:
+        """Return which pictures the export takes and what it gives."""
+        return Fit()

@@ -1,0 +1,67 @@
+"""Where and how precisely to compute: what training and translating share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from translate.errors import UsageError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``; "auto" prefers CUDA, then MPS, then the CPU.
+
+    Raises:
+        UsageError: if there is no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {name}: not available here ({reason})") from None
+    return device
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Say whether the device has bf16 arithmetic of its own."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        # Emulated bf16 is several times slower than fp32: ask the processor, not the library.
+        return bool(
+            torch.cpu._is_avx512_bf16_supported()
+            or torch.cpu._is_amx_tile_supported()
+        )
+    return False
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the arithmetic to compute in; "auto" is bf16 where the device is fast at it.
+
+    Raises:
+        UsageError: if the device cannot compute in it.
+    """
+    if name == "auto":
+        return torch.bfloat16 if bf16_is_fast(device) else torch.float32
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError("--precision fp16: a CPU does not compute in fp16; use bf16 or fp32")
+    return PRECISIONS[name]
+
+
+@contextlib.contextmanager
+def arithmetic(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Compute in ``dtype`` where that is safe (autocast); fp32 is left alone."""
+    if dtype == torch.float32:
+        yield
+        return
+    with torch.autocast(device.type, dtype):
+        yield
