@@ -18,12 +18,12 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from translate.errors import BundleError, UsageError
-from translate.home import models_folder
 from translate.loading import call_alone, discover, in_order, load_plugin, new_manager, status_of
-from translate.model import SUFFIX, read_header
+from translate.model import SUFFIX
+from translate.own_models import delete, entry_of, file_of, own_files
 from translate.registry import (
     RESERVED,
     CommandEntry,
@@ -42,8 +42,6 @@ from translate.registry import (
 if TYPE_CHECKING:
     from translate.dataset import Dataset
     from translate.method import Method
-
-T = TypeVar("T")
 
 
 class Host:
@@ -134,12 +132,12 @@ class Host:
         Where a name is both, the user's own model is meant: installing a plugin must not change
         what a command of yesterday does.
         """
-        own = {path.stem: _entry_of(path) for path in _own_files()}
+        own = {name: entry_of(path) for name, path in own_files().items()}
         return MappingProxyType({**self._taken.models, **own})
 
     def model_names(self) -> list[str]:
         """Return the names of the models, without opening any file."""
-        return sorted({*self._taken.models, *(path.stem for path in _own_files())})
+        return sorted({*self._taken.models, *own_files()})
 
     def method(self, name: str) -> MethodEntry:
         """Return the method called ``name``.
@@ -156,22 +154,18 @@ class Host:
 
         Raises:
             UsageError: if there is none.
-            PluginError: if its plugin does not give a method.
+            PluginError: if its plugin fails to give one.
         """
-        from translate.method import Method
-
-        return _subclass(self.method(name), Method)
+        return self.method(name).load()
 
     def load_dataset(self, name: str) -> type[Dataset[Any]]:
         """Return the class of the reader called ``name`` (or of that kind); this imports torch.
 
         Raises:
             UsageError: if there is none.
-            PluginError: if its plugin does not give a reader.
+            PluginError: if its plugin fails to give one.
         """
-        from translate.dataset import Dataset
-
-        return _subclass(self.dataset(name), Dataset)
+        return self.dataset(name).load()
 
     def dataset(self, name: str) -> DatasetEntry:
         """Return the reader called ``name``, or else the first one of that kind.
@@ -214,13 +208,12 @@ class Host:
         return self._find_model(name) is not None
 
     def _find_model(self, name: str) -> ModelEntry | None:
-        own = models_folder() / f"{name}{SUFFIX}"
-        if Path(name).name == name and own.is_file():
-            return _entry_of(own)
+        if Path(name).name == name and file_of(name).is_file():
+            return entry_of(file_of(name))
         if name in self._taken.models:
             return self._taken.models[name]
         path = Path(name)
-        return _entry_of(path) if path.is_file() else None
+        return entry_of(path) if path.is_file() else None
 
     def own_path(self, name: str, *, overwrite: bool = False) -> Path:
         """Return where a new model of the user's own called ``name`` belongs.
@@ -237,10 +230,24 @@ class Host:
         if name in self._taken.models:
             plugin = self._taken.models[name].plugin
             raise UsageError(f"model {name!r} comes with plugin {plugin}; choose another name")
-        path = models_folder() / f"{name}{SUFFIX}"
+        path = file_of(name)
         if path.exists() and not overwrite:
             raise UsageError(f"model {name!r} exists ({path}); --overwrite replaces it")
         return path
+
+    def remove(self, name: str) -> Path:
+        """Delete the user's own model called ``name`` and return where it was.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        own = own_files()
+        if name in own:
+            return delete(own[name])
+        if name in self._taken.models:
+            plugin = self._taken.models[name].plugin
+            raise UsageError(f"model {name!r} comes with plugin {plugin}; uninstall that instead")
+        raise self.unknown("model", name, own)
 
     def unknown(self, what: str, name: str, known: Iterable[str]) -> UsageError:
         """Return the error that says that no ``what`` is called ``name``, and what was meant."""
@@ -281,31 +288,6 @@ class Host:
                     self._manager.unregister(plugin)
                     note = f"plugin {name}: {event} failed: {one_line(error)}; going on without it"
                     print(note, file=sys.stderr, flush=True)
-
-
-def _subclass(entry: MethodEntry | DatasetEntry, kind: type[T]) -> type[T]:
-    found = entry.load()
-    if not (isinstance(found, type) and issubclass(found, kind)):
-        raise PluginError(
-            f"plugin {entry.plugin}: {entry.factory} is not a subclass of translate.{kind.__name__}"
-        )
-    return found
-
-
-def _own_files() -> list[Path]:
-    return sorted(models_folder().glob(f"[!.]*{SUFFIX}"))
-
-
-def _entry_of(path: Path) -> ModelEntry:
-    """Return the model in the file at ``path``; one that cannot be read says why."""
-    try:
-        header = read_header(path)
-    except BundleError as error:
-        problem = str(error)
-        if path.suffix != SUFFIX:
-            problem += f"; 'translate import {path} --name NAME' reads other projects' checkpoints"
-        return ModelEntry(path.stem, "", "", path, problem=problem)
-    return ModelEntry(path.stem, header.method, header.card.summary, path)
 
 
 @functools.cache

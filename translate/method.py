@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from translate.options import Facts, Settings
 
 O = TypeVar("O", bound=Settings)  # noqa: E741
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -160,22 +161,15 @@ class Fit:
     independent: bool = True
 
 
-class Fixed:
+class Fixed(Generic[N]):
     """Holds a network that takes part but never learns: a teacher, a content network.
 
-    It is no ``nn.Module``, so it is in no checkpoint and no optimizer. It follows the device of
-    what it is given and always evaluates.
+    It is no ``nn.Module``, so it is in no checkpoint and no optimizer. As an attribute of a
+    method it moves with the method from device to device. It always evaluates.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: N) -> None:
         self.network = network.eval().requires_grad_(False)
-        self._device: torch.device | None = None
-
-    def __call__(self, x: Tensor, **more: Any) -> Any:
-        if self._device != x.device:
-            self.network.to(x.device)
-            self._device = x.device
-        return self.network(x, **more)
 
 
 class Method(nn.Module, ABC, Generic[O]):
@@ -191,6 +185,12 @@ class Method(nn.Module, ABC, Generic[O]):
     def __init__(self, options: O, facts: Facts) -> None:
         super().__init__()
         self.options, self.facts = options, facts
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        for value in vars(self).values():
+            if isinstance(value, Fixed):
+                value.network._apply(fn, recurse)
+        return super()._apply(fn, recurse)
 
     @classmethod
     def data(cls, options: O) -> Mapping[str, object]:

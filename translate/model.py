@@ -73,6 +73,11 @@ class Imported:
     notes: str = ""
 
 
+def metadata(header: Header) -> dict[str, str]:
+    """Return the header as safetensors metadata, from text to text."""
+    return {_KEY: header.model_dump_json()}
+
+
 def read_header(path: Path) -> Header:
     """Return what the bundle at ``path`` says of itself, without reading its weights.
 

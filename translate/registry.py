@@ -16,11 +16,14 @@ from translate.home import models_folder
 if TYPE_CHECKING:
     import click
 
+    from translate.dataset import Dataset
+    from translate.method import Method
+
 # Words that no model and no plugin's command may take: the built-in commands, and a few that may
 # become one.
+BUILT_IN = ("run", "train", "models", "methods", "datasets", "plugins", "info", "import", "remove")
 RESERVED = frozenset(
-    ["run", "train", "models", "methods", "datasets", "plugins", "info", "import", "remove"]
-    + ["benchmark", "download", "evaluate", "export", "help", "measures", "new", "version"]
+    [*BUILT_IN, "benchmark", "download", "evaluate", "export", "help", "measures", "new", "version"]
 )
 SOURCES = ("image", "text", "class", "noise")
 
@@ -43,9 +46,12 @@ class MethodEntry:
     factory: str
     plugin: str
 
-    def load(self) -> Any:
+    def load(self) -> type[Method[Any]]:
         """Return the method's class; this imports torch."""
-        return load_object(self.factory, plugin=self.plugin)
+        from translate.method import Method
+
+        method: type[Method[Any]] = _load_class(self.factory, Method, plugin=self.plugin)
+        return method
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,12 @@ class DatasetEntry:
     factory: str
     plugin: str
 
-    def load(self) -> Any:
+    def load(self) -> type[Dataset[Any]]:
         """Return the reader's class; this imports torch."""
-        return load_object(self.factory, plugin=self.plugin)
+        from translate.dataset import Dataset
+
+        reader: type[Dataset[Any]] = _load_class(self.factory, Dataset, plugin=self.plugin)
+        return reader
 
 
 @dataclass(frozen=True)
@@ -232,6 +241,13 @@ def load_object(factory: str, *, plugin: str) -> Any:
         return operator.attrgetter(name)(module)
     except AttributeError:
         raise PluginError(f"plugin {plugin}: {module_name} has no {name}") from None
+
+
+def _load_class(factory: str, base: type, *, plugin: str) -> Any:
+    found = load_object(factory, plugin=plugin)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise PluginError(f"plugin {plugin}: {factory} is no subclass of translate.{base.__name__}")
+    return found
 
 
 def one_line(error: BaseException) -> str:

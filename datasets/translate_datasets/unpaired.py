@@ -1,0 +1,150 @@
+"""Unpaired pictures of two domains, as CycleGAN reads them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import albumentations
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from translate.dataset import Dataset, Sample
+from translate.errors import UsageError
+from translate.method import Batch
+from translate.options import Settings
+from translate.pipeline.augment import flip, jitter_colour
+from translate.pipeline.cache import PixelCache
+from translate.pipeline.files import image_files
+from translate.pipeline.images import read_rgb
+from translate.pipeline.seeds import draws, mix, shuffled
+
+Pixels = NDArray[np.uint8]
+
+
+class UnpairedOptions(Settings):
+    """How pictures become samples."""
+
+    mode: Literal["resize-and-crop", "zoom", "crop", "native"] = Field(
+        default="resize-and-crop",
+        description="resize-and-crop: squeeze to load×load, then crop; zoom: crop a random share "
+        "of the picture and resize it; crop: cut from the picture as it is; native: whole",
+    )
+    size: int = Field(default=256, ge=16, le=4096, description="pixels of a sample's sides")
+    load: int = Field(default=286, ge=16, le=4096, description="sides before resize-and-crop cuts")
+    zoom: float = Field(default=0.5, gt=0, le=1, description="smallest share of the area zoom cuts")
+    flip: bool = Field(default=True, description="mirror half of the samples")
+    colour: float = Field(default=0.0, ge=0, le=1, description="strength of colour changes")
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> UnpairedOptions:
+        if self.mode == "resize-and-crop" and self.load < self.size:
+            raise ValueError(f"load ({self.load}) must be at least size ({self.size})")
+        return self
+
+
+class Unpaired(Dataset[UnpairedOptions]):
+    """Gives samples {"a": picture, "b": picture}, each domain shuffled on its own.
+
+    ``needs["domains"]`` may name fewer domains; a single one is read from a plain folder too.
+    """
+
+    Options = UnpairedOptions
+
+    def __init__(
+        self, folders: Sequence[Path], options: UnpairedOptions, needs: Mapping[str, Any]
+    ) -> None:
+        super().__init__(folders, options, needs)
+        wanted: Sequence[str] = needs.get("domains", ("a", "b"))
+        self.files = {domain: image_files(f) for domain, f in _folders(folders, wanted).items()}
+        self._pixels = PixelCache(self._read)
+        self._local = threading.local()
+
+    @property
+    def working_size(self) -> int | None:
+        return None if self.options.mode == "native" else self.options.size
+
+    def __len__(self) -> int:
+        return max(len(files) for files in self.files.values())
+
+    def describe(self) -> str:
+        counts = (f"{len(files)} pictures in {domain}" for domain, files in self.files.items())
+        return "unpaired: " + ", ".join(counts)
+
+    def sample(self, number: int, seed: int) -> Sample:
+        sample = {}
+        for stream, (domain, files) in enumerate(self.files.items()):
+            file = files[shuffled(number, len(files), stream)]
+            sample[domain] = self._cut(self._pixels(file), mix(seed, stream), file)
+        return sample
+
+    def on_device(self, batch: Batch) -> Batch:
+        images = {}
+        for stream, (domain, pictures) in enumerate(batch.tensors.items()):
+            chance = draws(batch.seeds, 5, stream)
+            if self.options.colour:
+                pictures = jitter_colour(pictures, self.options.colour, chance[:, 1:])
+            images[domain] = flip(pictures, chance[:, 0]) if self.options.flip else pictures
+        return Batch(images, batch.seeds)
+
+    def _read(self, file: Path) -> Pixels:
+        pixels = read_rgb(file)
+        if self.options.mode != "resize-and-crop":
+            return pixels
+        side = self.options.load
+        smaller = pixels.shape[0] > side and pixels.shape[1] > side
+        how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(pixels, (side, side), interpolation=how), dtype=np.uint8)
+
+    def _cut(self, pixels: Pixels, seed: int, file: Path) -> Pixels:
+        size, multiple = self.options.size, int(self.needs.get("multiple_of", 1))
+        height, width = pixels.shape[:2]
+        if self.options.mode == "native":
+            return pixels[: height - height % multiple, : width - width % multiple]
+        if self.options.mode != "zoom" and (height < size or width < size):
+            raise UsageError(
+                f"{file}: {width}×{height} is smaller than data.size ({size}): "
+                "lower it, or set data.mode=zoom"
+            )
+        transform = self._transform()
+        transform.set_random_seed(seed % 2**32)
+        cut: Pixels = transform(image=pixels)["image"]
+        return cut
+
+    def _transform(self) -> Any:
+        """Return this thread's own transform: it holds random state."""
+        if not hasattr(self._local, "transform"):
+            side, o = (self.options.size, self.options.size), self.options
+            self._local.transform = albumentations.Compose([
+                albumentations.RandomResizedCrop(side, scale=(o.zoom, 1.0), ratio=(0.8, 1.25))
+                if o.mode == "zoom"
+                else albumentations.RandomCrop(*side)
+            ])
+        return self._local.transform
+
+
+def _folders(folders: Sequence[Path], wanted: Sequence[str]) -> dict[str, Path]:
+    """Return each wanted domain's folder."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"--data {folder}: no such folder")
+    if len(folders) == len(wanted) > 1:
+        return dict(zip(wanted, folders, strict=True))
+    if len(folders) != 1:
+        raise UsageError(f"--data: give one folder with {_names(wanted)}, or {len(wanted)} folders")
+    inside = {domain: folders[0] / f"train{domain.upper()}" for domain in wanted}
+    if all(folder.is_dir() for folder in inside.values()):
+        return inside
+    if len(wanted) == 1:
+        return {wanted[0]: folders[0]}
+    raise UsageError(
+        f"--data {folders[0]}: needs the folders {_names(wanted)} inside; "
+        "or give --data twice, once for each side"
+    )
+
+
+def _names(wanted: Sequence[str]) -> str:
+    return " and ".join(f"train{domain.upper()}" for domain in wanted)

@@ -1,0 +1,120 @@
+"""CycleGAN, after Zhu et al. 2017, arXiv:1703.10593."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+from torch import Tensor, nn
+from translate import Batch, Export, Facts, Fit, Method, Optimizer, Phase, Settings, Step
+from translate.losses import ImagePool, LeastSquares
+from translate.networks import Norm, PatchGAN, ResnetGenerator, initialise
+from translate.networks.resnet import Upsample
+
+
+class CycleGANOptions(Settings):
+    """The published values are the defaults."""
+
+    width: int = Field(default=64, ge=4, le=256, description="generators' channels after the stem")
+    blocks: int = Field(default=9, ge=3, le=32, description="residual blocks; 6 for 128 pixels")
+    separable: bool = Field(default=False, description="depthwise separable blocks: small and fast")
+    widths: tuple[int, int, int] | None = Field(
+        default=None, description="channels after stem and halvings, where not width × 1, 2, 4"
+    )
+    inners: tuple[int, ...] = Field(
+        default=(), description="channels inside each block, where not the block's own"
+    )
+    norm: Norm = Field(default="instance", description="normalisation in the generators")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="chance inside the blocks")
+    upsample: Upsample = Field(
+        default="transposed", description="resize leaves no checkerboard, but is slower"
+    )
+    critic_width: int = Field(default=64, ge=4, le=256, description="discriminators' channels")
+    critic_layers: int = Field(default=3, ge=1, le=6, description="3 sees 70×70 pixels")
+    cycle_weight: float = Field(
+        default=10.0, ge=0, description="of coming back to the input; more changes less"
+    )
+    identity_weight: float = Field(
+        default=0.5, ge=0, description="of leaving the other side alone, times cycle_weight; "
+        "more keeps colours"
+    )
+    pool: int = Field(default=50, ge=0, description="earlier fakes the discriminators remember")
+    rate: float = Field(default=2e-4, gt=0, le=0.1, description="learning rate of both players")
+
+
+class CycleGAN(Method[CycleGANOptions]):
+    """Two generators that undo each other, and a discriminator for each side."""
+
+    Options = CycleGANOptions
+
+    def __init__(self, options: CycleGANOptions, facts: Facts) -> None:
+        super().__init__(options, facts)
+        self.a2b, self.b2a = self.generator(), self.generator()
+        self.critic_a, self.critic_b = self.critic(), self.critic()
+        self.pool_a, self.pool_b = ImagePool(options.pool), ImagePool(options.pool)
+        self.objective = LeastSquares()
+
+    def generator(self) -> ResnetGenerator:
+        o, channels = self.options, self.facts.channels
+        return initialise(ResnetGenerator(
+            (channels, channels), widths=o.widths or (o.width, 2 * o.width, 4 * o.width),
+            blocks=o.blocks, inners=o.inners, separable=o.separable, norm=o.norm,
+            dropout=o.dropout, upsample=o.upsample,
+        ))
+
+    def critic(self) -> PatchGAN:
+        o = self.options
+        return initialise(
+            PatchGAN(self.facts.channels, width=o.critic_width, layers=o.critic_layers)
+        )
+
+    @classmethod
+    def data(cls, options: CycleGANOptions) -> Mapping[str, object]:
+        return {"multiple_of": 4}
+
+    def phases(self) -> Sequence[Phase]:
+        learn = Optimizer(lr=self.options.rate, schedule="linear")
+        return [
+            Phase("generator", [self.a2b, self.b2a], self.generator_losses, learn),
+            Phase("discriminator", [self.critic_a, self.critic_b], self.critic_losses, learn),
+        ]
+
+    def generator_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        a, b, o = batch["a"], batch["b"], self.options
+        fake_b, fake_a = self.a2b(a), self.b2a(b)
+        step.keep(fake_a=fake_a, fake_b=fake_b)
+        terms = {
+            "adversarial": self.objective.generator(self.critic_b(fake_b))
+            + self.objective.generator(self.critic_a(fake_a)),
+            "cycle": o.cycle_weight * (l1(self.b2a(fake_b), a) + l1(self.a2b(fake_a), b)),
+        }
+        if o.identity_weight:
+            weight = o.cycle_weight * o.identity_weight
+            terms["identity"] = weight * (l1(self.b2a(a), a) + l1(self.a2b(b), b))
+        return terms
+
+    def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        fake_a, fake_b = self.pool_a(step.kept["fake_a"]), self.pool_b(step.kept["fake_b"])
+        judge = self.objective.discriminator
+        return {
+            "a": judge(self.critic_a(batch["a"]), self.critic_a(fake_a)),
+            "b": judge(self.critic_b(batch["b"]), self.critic_b(fake_b)),
+        }
+
+    def exports(self) -> Mapping[str, Export]:
+        return {
+            "a2b": Export(self.a2b, {"image": "a"}, like="b"),
+            "b2a": Export(self.b2a, {"image": "b"}, like="a"),
+        }
+
+    def translate(self, network: nn.Module, source: Batch) -> Tensor:
+        out: Tensor = network(source["image"])
+        return out
+
+    def fit(self, export: str) -> Fit:
+        return Fit(multiple_of=4, minimum=16)
+
+
+def l1(x: Tensor, y: Tensor) -> Tensor:
+    """Return the mean absolute difference, in fp32 whatever the networks computed in."""
+    return (x.float() - y.float()).abs().mean()

@@ -1,0 +1,16 @@
+"""Distillation: a small network learns to do what a large one does."""
+
+from __future__ import annotations
+
+from translate.hookspecs import RegisterMethod, hookimpl
+
+
+@hookimpl
+def register_methods(register: RegisterMethod) -> None:
+    register(
+        name="distill",
+        summary="a small network learns what another model does (--set teacher=MODEL)",
+        source="image",
+        data="unpaired",
+        factory="translate_distill.method:Distill",
+    )

@@ -1,0 +1,93 @@
+"""``translate models``, ``methods``, ``datasets`` and ``plugins``: what there is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from translate.cli.parameters import DatasetName, MethodName
+from translate.cli.tables import print_json, print_options, print_table
+from translate.host import the_host
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
+
+
+@click.command()
+@as_json
+def models(as_json: bool) -> None:
+    """List the models."""
+    entries = the_host().models.values()
+    if as_json:
+        print_json([{**asdict(entry), "kind": entry.kind} for entry in entries])
+        return
+    print_table(
+        ("MODEL", "METHOD", "FROM", "SUMMARY"),
+        [(e.name, e.method, e.plugin or "you", e.problem or e.summary) for e in entries],
+    )
+
+
+@click.command()
+@click.argument("method", required=False, type=MethodName())
+@as_json
+def methods(method: str | None, as_json: bool) -> None:
+    """List the methods that train models, or what one can be told."""
+    if method is not None:
+        kind = the_host().load_method(method)
+        if as_json:
+            print_json(kind.Options.model_json_schema())
+            return
+        print_options(kind.Options, title="train --set")
+        print_options(kind.RunOptions, title="run --set")
+        return
+    entries = the_host().methods.values()
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+        return
+    print_table(
+        ("METHOD", "DATA", "FROM", "SUMMARY"),
+        [(e.name, e.data, e.plugin, e.summary) for e in entries],
+    )
+
+
+@click.command()
+@click.argument("dataset", required=False, type=DatasetName())
+@as_json
+def datasets(dataset: str | None, as_json: bool) -> None:
+    """List the readers of training data, or what one can be told."""
+    if dataset is not None:
+        kind = the_host().load_dataset(dataset)
+        if as_json:
+            print_json(kind.Options.model_json_schema())
+            return
+        print_options(kind.Options, title="train --set data.")
+        return
+    entries = the_host().datasets.values()
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+        return
+    print_table(
+        ("DATASET", "KIND", "FROM", "SUMMARY"),
+        [(e.name, e.kind, e.plugin, e.summary) for e in entries],
+    )
+
+
+@click.command()
+@as_json
+@click.option("--check", is_flag=True, help="Exit with 1 if any plugin is broken.")
+@click.pass_context
+def plugins(ctx: click.Context, as_json: bool, check: bool) -> None:
+    """List the plugins, and why one does not work."""
+    entries = the_host().plugins.values()
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+    else:
+        print_table(
+            ("PLUGIN", "DISTRIBUTION", "STATE", "BRINGS"),
+            [
+                (e.name, f"{e.distribution} {e.version}", e.state, e.reason or ", ".join(e.brings))
+                for e in entries
+            ],
+        )
+    if check and any(entry.state == "broken" for entry in entries):
+        ctx.exit(1)

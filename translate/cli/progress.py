@@ -1,0 +1,78 @@
+"""Progress of a training run: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+if TYPE_CHECKING:
+    from translate.training.run import Run
+
+_SECONDS_BETWEEN_LINES = 10.0
+_SHOWN = 4  # losses beside the bar; all are in the log
+
+
+class TrainingProgress:
+    """Called after every step with the images seen and, where a line was logged, its scalars."""
+
+    def __init__(self, run: Run, *, quiet: bool) -> None:
+        self.total, self.start = run.settings.images, run.trainer.images
+        self.quiet = quiet
+        self._began = self._printed = time.monotonic()
+        self._losses = ""
+        self._bar: Progress | None = None
+        if quiet:
+            return
+        trainer = run.trainer
+        count = sum(p.numel() for p in trainer.method.parameters())
+        self._say(
+            f"{run.dataset.describe()}; {run.plan['method']}, {count / 1e6:.2f} M parameters, "
+            f"{str(trainer.dtype).removeprefix('torch.')} on {trainer.device}"
+        )
+        if self.start:
+            self._say(f"going on from {self.start:,} of {self.total:,} images")
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task("training", total=self.total, note="")
+
+    def __enter__(self) -> TrainingProgress:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, images: int, scalars: Mapping[str, float]) -> None:
+        losses = [f"{k} {v:.3f}" for k, v in scalars.items() if "/" in k]
+        self._losses = "  ".join(losses[:_SHOWN]) or self._losses
+        now = time.monotonic()
+        speed = (images - self.start) / max(now - self._began, 1e-9)
+        left = time.strftime("%H:%M:%S", time.gmtime((self.total - images) / speed))
+        note = f"{images:,}/{self.total:,}  {speed:.1f} images/s  {left} left  {self._losses}"
+        if self._bar:
+            self._bar.update(self._task, completed=images, note=note)
+        elif not self.quiet and (now - self._printed > _SECONDS_BETWEEN_LINES):
+            self._printed = now
+            self._say(note)
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,133 @@
+"""translate train: train a method on your own pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from translate.cli.parameters import MethodName
+from translate.errors import UsageError
+from translate.host import the_host
+from translate.options import merge, parse_assignments
+
+
+@click.command(short_help="Train a method on your own pictures.")
+@click.argument("method", type=MethodName())
+@click.option(
+    "--data",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    required=True,
+    help="Training pictures; twice for two separate sides.",
+)
+@click.option(
+    "--out",
+    "folder",
+    metavar="RUN",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The run's folder: log, sample grids, checkpoint, models.",
+)
+@click.option(
+    "--name",
+    metavar="NAME[,NAME]",
+    default="",
+    help="Keep the trained model under this name; one for each direction.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the method, or data.KEY or training.KEY.",
+)
+@click.option(
+    "--recipe",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Options from a TOML file; --set goes over them.",
+)
+@click.option(
+    "--dataset", metavar="NAME", help="Reader, where the method's usual one is not meant."
+)
+@click.option("--images", type=click.IntRange(1), help="Training images to see.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images in a step.")
+@click.option("--seed", type=click.IntRange(0), help="Of everything random.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    help="auto: bf16 where the device is fast at it.",
+)
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Threads that read pictures.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in RUN, exactly.")
+@click.option("--overwrite", is_flag=True, help="Replace models of yours called NAME.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def train(
+    method: str,
+    folders: tuple[str, ...],
+    folder: Path,
+    name: str,
+    assignments: tuple[str, ...],
+    recipe: Path | None,
+    dataset: str | None,
+    images: int | None,
+    batch_size: int | None,
+    seed: int | None,
+    precision: str | None,
+    device: str,
+    workers: int,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Train METHOD on the pictures in DIR, counting everything in training images.
+
+    \b
+    translate train cyclegan --data horses-and-zebras/ --out runs/mine --name mine,back
+    translate mine photos/
+
+    Ctrl-C saves and stops; the same command with --resume goes on. What METHOD can be told with
+    --set: translate methods METHOD.
+    """
+    the_host().method(method)
+    names = [part.strip() for part in name.split(",") if part.strip()]
+    for wanted in names:
+        the_host().own_path(wanted, overwrite=overwrite or resume)
+    if len(set(names)) < len(names):
+        raise UsageError(f"--name {name}: two models cannot share a name")
+
+    # Nothing above is slow; what follows imports torch.
+    from translate.cli.progress import TrainingProgress
+    from translate.training.plan import make_plan, read_recipe, split_assignments
+    from translate.training.run import Run
+
+    flags = {
+        "images": images,
+        "batch_size": batch_size,
+        "seed": seed,
+        "precision": precision,
+    }
+    given = split_assignments(parse_assignments(assignments))
+    given = merge(given, {"training": {k: v for k, v in flags.items() if v is not None}})
+    plan = make_plan(method, folders, dataset, read_recipe(recipe) if recipe else {}, given)
+    run = Run(folder, plan, device=device, resume=resume)
+    exports = run.trainer.method.exports()
+    if len(names) > len(exports):
+        raise UsageError(f"--name: {method} makes {len(exports)} models ({', '.join(exports)})")
+    with TrainingProgress(run, quiet=quiet) as progress:
+        made = run.train(workers=workers, progress=progress)
+    installed = run.install(names, made)
+    if not quiet:
+        for path in made:
+            click.echo(f"model: {path}", err=True)
+        for path in installed:
+            click.echo(f"use it: translate {path.stem} INPUT...", err=True)

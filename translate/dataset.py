@@ -1,0 +1,67 @@
+"""The contract between the host and a reader of training data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from translate.method import Batch
+from translate.options import Facts, Settings
+
+O = TypeVar("O", bound=Settings)  # noqa: E741
+
+Sample = Mapping[str, NDArray[np.uint8]]
+
+
+class Dataset(ABC, Generic[O]):
+    """Turns folders into training samples of one kind.
+
+    A sample depends on its number in the run and its seed alone, so that a run can be taken up
+    anywhere and shared between processes.
+    """
+
+    Options: ClassVar[type[Settings]] = Settings
+
+    def __init__(self, folders: Sequence[Path], options: O, needs: Mapping[str, Any]) -> None:
+        """Look at the folders; read nothing yet.
+
+        Args:
+            folders: what the user gave with ``--data``.
+            options: ours.
+            needs: what ``Method.data`` says that the data set must know.
+
+        Raises:
+            UsageError: if the folders do not hold what this kind needs.
+        """
+        self.folders, self.options, self.needs = tuple(folders), options, needs
+
+    @property
+    def facts(self) -> Facts:
+        """What the data says of itself, for the method and the bundle."""
+        return Facts()
+
+    @property
+    def working_size(self) -> int | None:
+        """The size in pixels that a model trained on this works at; None: any."""
+        return None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return how many samples an epoch has."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return one line that says what was found."""
+
+    @abstractmethod
+    def sample(self, number: int, seed: int) -> Sample:
+        """Return the run's sample of that number: uint8 (H, W, C) by field; called in threads."""
+
+    def on_device(self, batch: Batch) -> Batch:
+        """Return the batch augmented: images (N, C, H, W) in [-1, 1], on the device."""
+        return batch

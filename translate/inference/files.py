@@ -1,0 +1,63 @@
+"""What a file's name says: its format, its temporary name, and how to print it on one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+# Which files in a folder count as images. HEIC is listed although it cannot be read: a phone's
+# photographs that are silently left out would be missed later; that they fail is seen at once.
+SUFFIXES: Mapping[str, str] = MappingProxyType(
+    {
+        ".jpg": "jpg",
+        ".jpeg": "jpg",
+        ".jpe": "jpg",
+        ".jfif": "jpg",
+        ".png": "png",
+        ".apng": "png",
+        ".webp": "webp",
+        ".tif": "tiff",
+        ".tiff": "tiff",
+        ".bmp": "bmp",
+        ".dib": "bmp",
+        ".gif": "gif",
+        ".avif": "avif",
+        ".heic": "heic",
+        ".heif": "heic",
+        ".jp2": "jp2",
+        ".j2k": "jp2",
+        ".jpx": "jp2",
+        ".ppm": "ppm",
+        ".pgm": "ppm",
+        ".pbm": "ppm",
+        ".pnm": "ppm",
+        ".tga": "tga",
+    }
+)
+
+WRITABLE = ("png", "jpg", "webp", "tiff", "bmp")
+
+
+def part_of(path: Path) -> Path:
+    """Return the temporary file that stands beside ``path`` while it is being written."""
+    return path.with_name(f".{path.name}.part")
+
+
+def show(path: str | os.PathLike[str]) -> str:
+    r"""Return ``path`` in one printable line: what cannot be printed becomes an escape.
+
+    >>> show("two\nlines.jpg")
+    'two\\nlines.jpg'
+    >>> show("latin-\udce9.jpg")  # the byte E9 in a name that is not UTF-8
+    'latin-\\xe9.jpg'
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in os.fspath(path))
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")

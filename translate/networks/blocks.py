@@ -1,0 +1,76 @@
+"""The pieces that the networks are put together from."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from torch import Tensor, nn
+
+Norm = Literal["instance", "batch", "none"]
+M = TypeVar("M", bound=nn.Module)
+
+
+def norm_layer(norm: Norm, channels: int) -> nn.Module:
+    """Return the normalisation of (N, channels, H, W); instance norm has no parameters."""
+    if norm == "instance":
+        return nn.InstanceNorm2d(channels)
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
+
+
+def conv3x3(ins: int, outs: int, *, separable: bool, norm: Norm) -> nn.Sequential:
+    """Return a 3×3 convolution that keeps (H, W), ordinary or depthwise separable.
+
+    The separable one normalises between its two halves (Howard et al. 2017, arXiv:1704.04861).
+    """
+    bias = norm != "batch"  # batch norm has a shift of its own
+    if not separable:
+        return nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(ins, outs, 3, bias=bias))
+    return nn.Sequential(
+        nn.ReflectionPad2d(1),
+        nn.Conv2d(ins, ins, 3, groups=ins, bias=bias),
+        norm_layer(norm, ins),
+        nn.Conv2d(ins, outs, 1, bias=bias),
+    )
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside an identity: (N, width, H, W) to the same.
+
+    Source: He et al. 2015, arXiv:1512.03385, without the last activation, as in
+    Johnson et al. 2016, arXiv:1603.08155.
+    """
+
+    def __init__(
+        self, width: int, inner: int, *, separable: bool, norm: Norm, dropout: float
+    ) -> None:
+        super().__init__()
+        self.first = conv3x3(width, inner, separable=separable, norm=norm)
+        self.first_norm = norm_layer(norm, inner)
+        self.activation = nn.ReLU(inplace=True)
+        self.dropout = nn.Dropout(dropout)
+        self.second = conv3x3(inner, width, separable=separable, norm=norm)
+        self.second_norm = norm_layer(norm, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.dropout(self.activation(self.first_norm(self.first(x))))
+        out: Tensor = x + self.second_norm(self.second(inner))
+        return out
+
+
+def initialise(network: M, deviation: float = 0.02) -> M:
+    """Draw the weights from N(0, deviation²), set biases to 0, and return the network.
+
+    Batch norm's scales are drawn around 1.
+
+    Source: Radford et al. 2015, arXiv:1511.06434, section 4.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, deviation)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, deviation)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    return network

@@ -1,0 +1,1 @@
+"""From bytes to pixels to batches on the device."""
