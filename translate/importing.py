@@ -58,6 +58,7 @@ def import_checkpoint(
     """
     host = the_host()
     path = host.own_path(name, overwrite=overwrite)
+    found: Mapping[str, Tensor]
     if "translate" in (_metadata(file) or {}):
         header, found, described = read_header(file), load_file(file), "a bundle"
     else:

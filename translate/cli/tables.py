@@ -39,7 +39,11 @@ def _rows(kind: type[Settings], group: str = "") -> Iterator[tuple[str, str, str
         if isinstance(inner, type) and issubclass(inner, Settings):
             yield from _rows(inner, f"{group}{name}.")
         else:
-            default = "" if field.is_required() else _as_typed(field.get_default(True))
+            default = (
+                ""
+                if field.is_required()
+                else _as_typed(field.get_default(call_default_factory=True, validated_data={}))
+            )
             yield group + name, default, _bounds(field), field.description or ""
 
 
