@@ -1,4 +1,4 @@
-"""Colour profiles: every 8-bit picture is brought to sRGB, which is what networks are trained on."""
+"""Colour profiles: 8-bit pictures are brought to sRGB, which is what networks are trained on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def to_srgb(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
         image: mode L, RGB, CMYK or LAB, or another that Pillow converts to RGB.
         icc: the embedded profile; empty when there is none.
     """
-    profile = ImageCms.createProfile("LAB") if image.mode == "LAB" else _parse(icc)
+    profile = _lab() if image.mode == "LAB" else _parse(icc)
     if image.mode not in ("L", "RGB", "CMYK", "LAB"):
         image = image.convert("RGB")
     if profile is not None:
@@ -47,6 +47,10 @@ def to_srgb(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
         except (ImageCms.PyCMSError, OSError, ValueError):
             pass  # the profile is for another kind of picture
     return image if image.mode in ("L", "RGB") else image.convert("RGB"), b""
+
+
+def _lab() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
 
 
 def _parse(icc: bytes) -> ImageCms.ImageCmsProfile | None:
@@ -59,7 +63,7 @@ def _parse(icc: bytes) -> ImageCms.ImageCmsProfile | None:
 
 
 def _convert(
-    image: Image.Image, profile: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, icc: bytes
+    image: Image.Image, profile: ImageCms.ImageCmsProfile, icc: bytes
 ) -> tuple[Image.Image, bytes]:
     transform = ImageCms.buildTransform(
         profile,

@@ -33,7 +33,6 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
         ".pgm": "ppm",
         ".pbm": "ppm",
         ".pnm": "ppm",
-        ".tga": "tga",
     }
 )
 

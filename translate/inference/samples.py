@@ -123,6 +123,6 @@ def _is_deep_colour(image: Image.Image, data: bytes) -> bool:
 def _divided_by_alpha(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     """Undo a multiplication by alpha, which TIFF calls associated alpha."""
     weight = np.maximum(alpha, 1).astype(np.uint32)[..., None]
-    return np.minimum((pixels.astype(np.uint32) * 65535 + weight // 2) // weight, 65535).astype(
-        np.uint16
-    )
+    divided = (pixels.astype(np.uint32) * 65535 + weight // 2) // weight
+    result: NDArray[Any] = np.minimum(divided, 65535).astype(np.uint16)
+    return result
