@@ -94,8 +94,8 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise BundleError(f"{file}: {_why_not_unpickled(str(error))}") from error
     except Exception as error:  # a damaged file fails in whatever part of torch meets the damage
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BundleError(f"{file}: not a checkpoint that can be read ({reason})") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise BundleError(f"{file}: not a PyTorch checkpoint, or damaged ({reason})") from error
     tensors = unwrap(loaded)
     if not tensors:
         raise BundleError(f"{file}: holds no tensors by key, but a {type(loaded).__name__}")

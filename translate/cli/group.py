@@ -54,7 +54,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take options of ``run`` that come before the model, too."""
-        if args and args[0].startswith("-") and args[0] not in OWN_OPTIONS:
+        if args and args[0].startswith("-") and args[0] not in ("-", *OWN_OPTIONS):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
