@@ -50,7 +50,7 @@ def reason(error: Exception, data: bytes) -> str:
     if any(sign in text.lower() for sign in signs):
         return f"truncated {kind or 'image'} (it ends after {have:,} bytes)"
     if "cannot identify" in text:  # Pillow would print the address of our buffer
-        return f"damaged {kind} ({have:,} bytes)"
+        return f"a damaged {kind}, or of a sort that cannot be read ({have:,} bytes)"
     return f"damaged {kind or 'image'}: {text[:200]}"
 
 

@@ -95,7 +95,7 @@ def _deep_colour(image: Image.Image, data: bytes) -> Samples | None:
     if raw.shape[:2] != (image.height, image.width):
         return None
 
-    grey = data[25] == _PNG_GREY_ALPHA if image.format == "PNG" else raw.shape[2] == 2
+    grey = image.format == "PNG" and data[25] == _PNG_GREY_ALPHA
     pixels = np.ascontiguousarray(raw[..., :1] if grey else raw[..., 2::-1])  # BGR to RGB
     if not image.has_transparency_data:
         return pixels, None
@@ -114,9 +114,8 @@ def _is_deep_colour(image: Image.Image, data: bytes) -> bool:
     if image.format == "TIFF":
         tags = getattr(image, "tag_v2", {})
         bits, kinds = tags.get(_BITS, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
-        photometric = {2: 1, 3: 2, 4: 2}.get(len(bits))  # 1 is grey, 2 is RGB
-        deep = set(bits) == {16} and set(kinds) == {1}
-        return deep and tags.get(_PHOTOMETRIC) == photometric
+        rgb = tags.get(_PHOTOMETRIC) == 2 and len(bits) in (3, 4)
+        return rgb and set(bits) == {16} and set(kinds) == {1}
     return False
 
 

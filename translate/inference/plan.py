@@ -1,0 +1,365 @@
+"""The plan: what is read and what is written, settled before any work is done. Paths only."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from translate.errors import UsageError
+from translate.inference.files import SUFFIXES, WRITABLE, part_of, show
+from translate.inference.listing import Input, identity, images_in, listed, read_inputs
+
+__all__ = ["Item", "Plan", "Source", "make_plan", "show", "stale_parts"]
+
+_SLUG_BYTES = 100  # leaves room for the model's name within the 255 bytes of a file name
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one output is made from.
+
+    Args:
+        name: as shown to the user: a path, ``-`` for standard input, or the value itself.
+        path: the file; None for standard input and for values.
+        value: a prompt, a class or a seed.
+    """
+
+    name: str
+    path: Path | None = None
+    value: str | int | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One output: where it goes (None is standard output), its format, and whether it is made."""
+
+    source: Source
+    output: Path | None
+    format: str
+    action: Literal["write", "skip"] = "write"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All outputs of one command, in order, and notes on what was left aside."""
+
+    items: tuple[Item, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def to_write(self) -> tuple[Item, ...]:
+        return tuple(item for item in self.items if item.action == "write")
+
+    @property
+    def existing(self) -> tuple[Item, ...]:
+        return tuple(item for item in self.items if item.action == "skip")
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What ``-o`` says: a folder, one file, standard output, or nothing."""
+
+    kind: Literal["beside", "folder", "file", "stdout"]
+    path: Path = Path()
+
+
+def make_plan(
+    inputs: Sequence[str],
+    model: str,
+    *,
+    kind: str = "image",
+    out: str | None = None,
+    format: str = "keep",
+    overwrite: bool = False,
+    recursive: bool = True,
+) -> Plan:
+    """Return what ``translate MODEL INPUT...`` will read and write.
+
+    No output's name depends on which other inputs there are, so that the same command run again
+    finds what it has made and goes on from there.
+
+    Args:
+        inputs: files, folders and ``-``; for the other kinds prompts, classes or seeds.
+        model: what default names end in.
+        kind: what the method starts from: ``image``, ``text``, ``class`` or ``noise``.
+        out: a folder, a file, or ``-``.
+        format: ``keep`` or one of ``WRITABLE``.
+
+    Raises:
+        UsageError: before anything is done, if the command cannot be carried out as it stands.
+    """
+    if format != "keep" and format not in WRITABLE:
+        raise UsageError(f"--format {format}: not one of keep, {', '.join(WRITABLE)}")
+    if not inputs:
+        raise UsageError("no input given")
+    target = _read_out(out)
+    if target.kind == "file":
+        format = _format_of_out_file(target.path, format)
+    model = re.sub(r"[/\\]+", "-", model)
+    if kind == "image":
+        items, notes = _plan_images(inputs, model, target, format, overwrite, recursive)
+    else:
+        items, notes = _plan_values(inputs, model, target, format, kind), []
+    _refuse_clashes(items)
+    return Plan(tuple(_with_actions(items, target, overwrite)), tuple(notes))
+
+
+def stale_parts(plan: Plan) -> tuple[Path, ...]:
+    """Return the temporary files that an interrupted run has left beside this plan's outputs."""
+    parts = (part_of(item.output) for item in plan.items if item.output is not None)
+    return tuple(part for part in parts if part.is_file())
+
+
+# Where outputs go
+
+
+def _read_out(out: str | None) -> _Target:
+    if out is None:
+        return _Target("beside")
+    if out == "-":
+        return _Target("stdout")
+    if not out:
+        raise UsageError("-o: the path is empty")
+    path = Path(out)
+    ends_in_slash = out.endswith(("/", os.sep))
+    if path.is_dir() or ends_in_slash or not path.suffix:
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"-o {show(out)}: is a file, and its name has no image suffix")
+        return _Target("folder", path)
+    return _Target("file", path)
+
+
+def _format_of_out_file(path: Path, format: str) -> str:
+    known = SUFFIXES.get(path.suffix.lower())
+    if known not in WRITABLE:
+        problem = "cannot be written" if known else "is no image format"
+        raise UsageError(
+            f"-o {show(path)}: {show(path.suffix)} {problem}; end the name in one of "
+            f"{', '.join(f'.{name}' for name in WRITABLE)}, or in / for a folder"
+        )
+    if format not in ("keep", known):
+        raise UsageError(f"-o {show(path)} and --format {format} contradict each other")
+    return known
+
+
+def _output_format(path: Path | None, format: str) -> tuple[str, str]:
+    """Return the format and the suffix of what is made from the image ``path``."""
+    suffix = path.suffix if path is not None else ""
+    own = SUFFIXES.get(suffix.lower(), "")
+    if format == "keep":
+        format = own if own in WRITABLE else "png"
+    return format, suffix if own == format else f".{format}"
+
+
+def _stem(path: Path) -> str:
+    # "scan.2024" and "scan.2025" are two names; "a.jpg" is the name "a".
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
+# From images
+
+
+def _plan_images(
+    inputs: Sequence[str],
+    model: str,
+    target: _Target,
+    format: str,
+    overwrite: bool,
+    recursive: bool,
+) -> tuple[list[Item], list[str]]:
+    named = read_inputs(inputs)
+    _refuse_many_for_one(named, target)
+    roots = {one: _output_root(one, model, target, alone=len(named) == 1) for one in named}
+    folders = [root for root in roots.values() if root is not None]
+    if target.kind == "folder":
+        folders.append(target.path)
+    output_folders = {os.path.realpath(folder) for folder in folders}
+    notes: list[str] = []
+    items: dict[str, Item] = {}  # by identity of the input: the same one twice is done once
+    for one in named:
+        found = 0
+        for path in images_in(one, output_folders, recursive, notes):
+            found += 1
+            output, made = _output_of(one, path, roots[one], model, target, format)
+            name = "-" if path is None else show(path)
+            items.setdefault(identity(path), Item(Source(name, path), output, made))
+        if not found:
+            notes.append(f"{show(one.text)}: no image in it")
+    if not items:
+        raise UsageError(f"no image found in {listed(one.text for one in named)}")
+    kept = list(items.values())
+    if target.kind == "beside" and not overwrite:
+        kept = _leave_results_aside(kept, {one.path for one in named}, notes)
+    _refuse_outputs_that_are_inputs(kept)
+    return kept, notes
+
+
+def _refuse_many_for_one(named: list[Input], target: _Target) -> None:
+    if target.kind not in ("file", "stdout"):
+        return
+    where = "-o -" if target.kind == "stdout" else f"-o {show(target.path)}"
+    for one in named:
+        if one.is_folder:
+            raise UsageError(f"{where} takes one image, and {show(one.text)} is a folder")
+    if len(named) > 1:
+        raise UsageError(f"{where} takes one image, and {len(named)} were given; name a folder")
+
+
+def _output_root(one: Input, model: str, target: _Target, *, alone: bool) -> Path | None:
+    """Return the folder that what is made from an input goes into; None if it names no folder."""
+    if target.kind == "folder" and (alone or not one.is_folder):
+        root = target.path
+    elif not one.is_folder or one.path is None:
+        return None
+    else:
+        folder = one.path if one.path.name not in ("", "..") else one.path.resolve()
+        if not folder.name:
+            raise UsageError(f"{show(one.text)}: choose an output folder with -o")
+        if target.kind == "folder":
+            root = target.path / folder.name
+        else:
+            root = folder.with_name(f"{folder.name}-{model}")
+    if one.is_folder and os.path.realpath(root) == os.path.realpath(one.path or root):
+        raise UsageError(f"-o {show(root)}: the output folder is the input folder; choose another")
+    return root
+
+
+def _output_of(
+    one: Input, path: Path | None, root: Path | None, model: str, target: _Target, format: str
+) -> tuple[Path | None, str]:
+    """Return where the image ``path``, found in the input ``one``, goes, and in which format."""
+    made, suffix = _output_format(path, format)
+    if target.kind == "file":
+        return target.path, made
+    if target.kind == "stdout" or (path is None and root is None):
+        return None, made
+    if path is None:
+        return (root or Path()) / f"stdin{suffix}", made
+    if root is None:
+        return path.with_name(f"{_stem(path)}-{model}{suffix}"), made
+    inside = path.relative_to(one.path).parent if one.is_folder and one.path else Path()
+    return root / inside / f"{_stem(path)}{suffix}", made
+
+
+def _leave_results_aside(
+    items: list[Item], named: set[Path | None], notes: list[str]
+) -> list[Item]:
+    """Leave out the results of an earlier run that ``translate MODEL *.jpg`` names as inputs."""
+    made = {
+        os.path.realpath(item.output): item.source.name
+        for item in items
+        if item.output is not None and item.source.path in named
+    }
+    kept = []
+    for item in items:
+        path = item.source.path
+        origin = made.get(os.path.realpath(path)) if path is not None else None
+        if origin is None:
+            kept.append(item)
+        else:
+            notes.append(f"{item.source.name}: left aside as what was made from {origin}")
+    return kept
+
+
+# From prompts, classes and seeds
+
+
+def _plan_values(
+    inputs: Sequence[str], model: str, target: _Target, format: str, kind: str
+) -> list[Item]:
+    values = list(dict.fromkeys(inputs))
+    if target.kind in ("file", "stdout") and len(values) > 1:
+        raise UsageError(f"-o takes one input here, and {len(values)} were given; name a folder")
+    made = "png" if format == "keep" else format
+    taken: set[str] = set()
+    items = []
+    for text in values:
+        value: str | int = text
+        if kind == "noise":
+            if not re.fullmatch(r"\d+", text, re.ASCII):
+                raise UsageError(f"{show(text)}: a seed is a whole number from 0 on")
+            value = int(text)
+        stem = _unused(f"seed-{value}" if kind == "noise" else _slug(text) or kind, taken)
+        output: Path | None = None
+        if target.kind == "file":
+            output = target.path
+        elif target.kind == "folder":
+            output = target.path / f"{stem}.{made}"
+        elif target.kind == "beside":
+            output = Path(f"{stem}-{model}.{made}")
+        items.append(Item(Source(show(text), None, value), output, made))
+    return items
+
+
+def _slug(text: str) -> str:
+    """Return ``text`` as a short file name of letters, digits and hyphens."""
+    words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).casefold())
+    return words.encode()[:_SLUG_BYTES].decode(errors="ignore").strip("-")
+
+
+def _unused(stem: str, taken: set[str]) -> str:
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    taken.add(name)
+    return name
+
+
+# What is refused
+
+
+def _refuse_outputs_that_are_inputs(items: list[Item]) -> None:
+    inputs = {os.path.realpath(item.source.path) for item in items if item.source.path is not None}
+    wrong = [
+        item.output
+        for item in items
+        if item.output is not None and os.path.realpath(item.output) in inputs
+    ]
+    if wrong:
+        raise UsageError(f"would overwrite an input: {listed(wrong)}; choose another -o")
+
+
+def _refuse_clashes(items: list[Item]) -> None:
+    """Refuse two inputs for one output; renaming one would make names depend on neighbours."""
+    groups: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for item in items:
+        if item.output is not None:
+            path = os.path.abspath(item.output)
+            groups[unicodedata.normalize("NFC", path.casefold())].append((path, item.source.name))
+    for group in groups.values():
+        paths = {path for path, _ in group}
+        # Differing only in case, or in how an accent is composed, is one name on some systems.
+        if len(group) > len(paths) or (
+            len(paths) > 1 and any(_ignores_case(os.path.dirname(path)) for path in paths)
+        ):
+            raise UsageError(
+                f"{listed((name for _, name in group), ' and ')} would become one file, "
+                f"{show(os.path.relpath(group[0][0]))}; rename one, or run them apart"
+            )
+
+
+def _ignores_case(folder: str) -> bool:
+    """Return whether the file system that ``folder`` is or will be on takes A and a for one."""
+    while True:
+        parent, name = os.path.split(folder)
+        if not name:
+            return False
+        if os.path.exists(folder) and name.swapcase() != name:
+            swapped = os.path.join(parent, name.swapcase())
+            return os.path.exists(swapped) and os.path.samefile(folder, swapped)
+        folder = parent
+
+
+def _with_actions(items: list[Item], target: _Target, overwrite: bool) -> Iterator[Item]:
+    for item in items:
+        exists = item.output is not None and item.output.is_file()
+        if exists and not overwrite and target.kind == "file":
+            raise UsageError(f"-o {show(target.path)}: exists; add --overwrite to replace it")
+        yield replace(item, action="skip" if exists and not overwrite else "write")
