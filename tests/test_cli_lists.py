@@ -184,10 +184,15 @@ def test_the_traceback_is_there_when_asked_for(
     assert isinstance(run("act").exception, ValueError)
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+@pytest.mark.parametrize("command", ["methods", "act"])
+def test_a_reader_that_goes_away_is_no_error(
+    command: str, fake_plugin: FakePlugin, tmp_path: Path
+) -> None:
+    _with_a_command(fake_plugin, "print('not flushed')")
     code = (
         "import sys, os; r, w = os.pipe(); os.close(r); os.dup2(w, 1)\n"
-        "from translate.cli import main; sys.argv = ['translate', 'methods', '--json']; main()"
+        f"sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
+        f"from translate.cli import main; sys.argv = ['translate', '{command}']; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == ""
