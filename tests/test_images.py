@@ -97,8 +97,8 @@ def camera_exif(orientation: int = 1) -> bytes:
     exif[0x0112] = orientation
     exif[0x010F] = "Maker"
     exif[0x8298] = "© nobody"
-    exif.get_ifd(0x8769).update({0x9003: "2020:01:02 03:04:05", 0xA002: 4000, 0x927C: b"\1\2\3"})
-    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 12.0, 30.0)})
+    exif[0x8769] = {0x9003: "2020:01:02 03:04:05", 0xA002: 4000, 0x927C: b"\1\2\3"}
+    exif[0x8825] = {1: "N", 2: (48.0, 12.0, 30.0)}
     return exif.tobytes()
 
 
@@ -246,11 +246,13 @@ def test_wide_gamut_colours_are_converted_to_srgb_and_tagged() -> None:
     assert np.abs(np.asarray(back).astype(int) - (170, 200, 110)).max() <= 2
 
 
-def test_srgb_pixels_are_not_touched_and_keep_their_profile() -> None:
+def test_srgb_pixels_are_not_touched_and_keep_their_own_profile() -> None:
     image = noisy()
-    picture = read_picture(saved(image, "PNG", icc_profile=colour.srgb_profile()))
+    another = bytearray(colour.srgb_profile())
+    another[24:26] = struct.pack(">H", 1998)  # the year it was made
+    picture = read_picture(saved(image, "PNG", icc_profile=bytes(another)))
     np.testing.assert_array_equal(picture.pixels, np.asarray(image))
-    assert picture.icc == colour.srgb_profile()
+    assert picture.icc == bytes(another)
 
 
 @pytest.mark.parametrize("icc", [b"nonsense", wide_gamut()[:300], b"\0" * 400])
@@ -267,8 +269,9 @@ def test_a_profile_for_other_colours_is_dropped() -> None:
     np.testing.assert_array_equal(picture.pixels[..., 0], np.asarray(grey))
     assert picture.icc == b""
     # And when a network has made grey of colour.
-    made = encode_picture(Picture(noise(8, 8, 1), None, icc=colour.srgb_profile()), "png")
-    assert b"iCCP" not in made
+    made = Picture(noise(8, 8, 1), None, icc=colour.srgb_profile())
+    assert b"iCCP" not in encode_picture(made, "png")
+    assert b"ICCP" in encode_picture(made, "webp")  # which has no grey
 
 
 def test_cmyk_jpegs_come_out_in_their_colours() -> None:
@@ -344,18 +347,37 @@ def test_one_transparent_colour_becomes_alpha() -> None:
     assert picture.alpha.tolist() == [[65535] * 3, [65535, 65535, 0]]
 
 
+def test_a_transparent_colour_that_opencv_overlooks_is_applied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cv2 = pytest.importorskip("cv2")
+    coloured = noise(2, 3, 3, dtype=np.uint16)
+    chunk = struct.pack(">HHH", *(int(v) for v in coloured[1, 2]))
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda *args: decode(*args)[..., :3])
+    picture = read_picture(png(coloured, 2, (b"tRNS", chunk)))
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [[65535] * 3, [65535, 65535, 0]]
+
+
 def test_black_and_white_pictures_are_grey() -> None:
     picture = read_picture(saved(Image.fromarray(np.array([[True, False]])), "PNG"))
     assert picture.pixels.tolist() == [[[255], [0]]]
     assert picture.alpha is None
 
 
-@pytest.mark.parametrize("mode", ["PA", "LA", "RGBA", "RGBX", "YCbCr", "CMYK", "LAB"])
+@pytest.mark.parametrize("mode", ["PA", "LA", "RGBA", "RGBX", "CMYK", "LAB"])
 def test_every_mode_that_pillow_saves_is_read(mode: str) -> None:
     picture = read_picture(saved(Image.new(mode, (5, 4)), "TIFF"))
     assert picture.pixels.shape[:2] == (4, 5)
     assert picture.pixels.shape[2] in (1, 3)
     assert (picture.alpha is not None) == (mode in ("PA", "LA", "RGBA"))
+
+
+def test_luma_and_chroma_come_out_in_their_colours() -> None:
+    luma_chroma = Image.new("RGB", (4, 4), (200, 30, 60)).convert("YCbCr")
+    image, _ = colour.to_srgb(luma_chroma, b"")  # Pillow before 12 cannot read such a TIFF
+    assert np.abs(np.asarray(image).astype(int) - (200, 30, 60)).max() <= 2
 
 
 def test_wide_grey_integers_and_floats_are_scaled_without_clipping() -> None:
@@ -463,8 +485,10 @@ def test_jpegs_keep_full_colour_resolution_and_obey_quality() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_alpha_is_laid_on_white_where_the_format_has_none(format: str, dtype: type) -> None:
     top = np.iinfo(dtype).max
-    pixels = np.zeros((16, 48, 1), dtype)
-    alpha = np.repeat(np.array([[0, top // 2 + 1, top]], dtype), 16, axis=1).repeat(16, axis=0)
+    pixels: Array = np.zeros((16, 48, 1), dtype)
+    alpha: Array = np.repeat(np.array([[0, top // 2 + 1, top]], dtype), 16, axis=1).repeat(
+        16, axis=0
+    )
     shown = read_picture(encode_picture(Picture(pixels, alpha), format)).pixels[8, [8, 24, 40], 0]
     assert np.abs(shown.astype(int) - [255, 127, 0]).max() <= 2
 
@@ -504,8 +528,12 @@ def test_pages_are_refused_but_not_a_smaller_version_of_the_page() -> None:
     assert "2 pages in one TIFF" in reason(
         saved(page, "TIFF", save_all=True, append_images=[preview])
     )
-    preview.encoderinfo = {"tiffinfo": {254: 1}}
-    data = saved(page, "TIFF", save_all=True, append_images=[preview])
+    buffer = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(buffer, new=True) as file:
+        page.save(file, "TIFF")
+        file.newFrame()
+        preview.save(file, "TIFF", tiffinfo={254: 1})
+        data = buffer.getvalue()
     np.testing.assert_array_equal(read_picture(data).pixels, np.asarray(page))
 
 

@@ -286,6 +286,14 @@ def test_output_folders_are_no_inputs_of_any_argument() -> None:
     assert pairs(make_plan(["top", "top/in"], "m")) == first
 
 
+def test_what_an_earlier_command_left_in_the_output_folder_is_no_input() -> None:
+    touch("top/a.jpg", "other/b.jpg", "top/out/made-by-another-command.jpg")
+    assert list(pairs(make_plan(["top", "other"], "m", out="top/out"))) == [
+        "top/a.jpg",
+        "other/b.jpg",
+    ]
+
+
 def test_recursion_can_be_turned_off() -> None:
     touch("p/a.jpg", "p/sub/b.jpg")
     assert list(pairs(make_plan(["p"], "m", recursive=False))) == ["p/a.jpg"]

@@ -102,7 +102,9 @@ def _deep_colour(image: Image.Image, data: bytes) -> Samples | None:
     if raw.shape[2] in (2, 4):
         alpha = np.ascontiguousarray(raw[..., -1])
     else:
-        alpha = np.array(image.convert("RGBA").getchannel("A")).astype(np.uint16) * 257
+        # One transparent colour, which OpenCV before 5 leaves to us.
+        opaque = (pixels != image.info.get("transparency", (-1, -1, -1))).any(axis=-1)
+        alpha = np.where(opaque, 65535, 0).astype(np.uint16)
     if image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_EXTRA) == (1,):
         pixels = _divided_by_alpha(pixels, alpha)
     return pixels, alpha
