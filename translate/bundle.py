@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +11,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from translate.atomic import replacing
 from translate.errors import BundleError
 from translate.host import the_host
 from translate.method import Batch, Export, Fit, Method
 from translate.model import Header, metadata, read_header
 from translate.options import Settings, build
+from translate.registry import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +45,11 @@ def save_bundle(path: Path, header: Header, weights: Mapping[str, Tensor]) -> No
     """Write a bundle whole or not at all.
 
     Raises:
-        BundleError: if it cannot be written; what stood at ``path`` is untouched.
+        TranslateError: if it cannot be written; what stood at ``path`` is untouched.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    data = safetensors.torch.save(tensors, metadata(header))
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise BundleError(f"{path}: cannot be written ({error.strerror or error})") from None
+    with replacing(path) as file:
+        file.write(safetensors.torch.save(tensors, metadata(header)))
 
 
 def load_model(name: str) -> Model:
@@ -98,10 +90,13 @@ def rebuild(header: Header, *, where: str) -> tuple[Method[Settings], Export]:
             "see: translate plugins"
         )
     kind = the_host().load_method(header.method)
-    options = build(kind.Options, header.options, what=where)
-    with torch.device("meta"):
-        method: Method[Settings] = kind(options, header.facts)
-    exports = method.exports()
+    try:
+        options = build(kind.Options, header.options, what=header.method)
+        with torch.device("meta"):
+            method: Method[Settings] = kind(options, header.facts)
+        exports = method.exports()
+    except Exception as error:  # a method's own code, given options that it may not foresee
+        raise BundleError(f"{where}: cannot be rebuilt: {one_line(error)}") from error
     if header.export not in exports:
         raise BundleError(f"{where}: the method {header.method!r} has no export {header.export!r}")
     return method, exports[header.export]
@@ -114,18 +109,17 @@ def fill(network: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> No
         BundleError: naming a tensor that is missing, surplus or of another shape.
     """
     wanted = network.state_dict()
+    full = {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}
+    both = wanted.keys() & full.keys()
     for problem, names in (
-        ("lacks", wanted.keys() - weights.keys()),
-        ("has surplus", weights.keys() - wanted.keys()),
-        ("has the wrong shape for", {
-            name for name in wanted.keys() & weights.keys()
-            if wanted[name].shape != weights[name].shape
-        }),
+        ("lacks", wanted.keys() - full.keys()),
+        ("has surplus", full.keys() - wanted.keys()),
+        ("has the wrong shape for", {n for n in both if full[n].shape != wanted[n].shape}),
+        ("has the wrong type for", {n for n in both if full[n].dtype != wanted[n].dtype}),
     ):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise BundleError(f"{where}: the file {problem} {min(names)}{more}")
-    full = {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}
     network.load_state_dict(full, assign=True)
     # A buffer that is in no state dict has no weights to come from, and a CPU kernel would read
     # garbage from it without a word.

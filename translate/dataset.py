@@ -21,8 +21,8 @@ Sample = Mapping[str, NDArray[np.uint8]]
 class Dataset(ABC, Generic[O]):
     """Turns folders into training samples of one kind.
 
-    A sample depends on its number in the run and its seed alone, so that a run can be taken up
-    anywhere and shared between processes.
+    A sample depends on its number in the run and the run's seed alone, so that a run can be taken
+    up anywhere and shared between processes.
     """
 
     Options: ClassVar[type[Settings]] = Settings
@@ -33,7 +33,8 @@ class Dataset(ABC, Generic[O]):
         Args:
             folders: what the user gave with ``--data``.
             options: ours.
-            needs: what ``Method.data`` says that the data set must know.
+            needs: what ``Method.data`` says that the data set must know: "domains" it learns
+                from, and what its networks take of a side ("multiple_of", "minimum").
 
         Raises:
             UsageError: if the folders do not hold what this kind needs.
@@ -60,7 +61,13 @@ class Dataset(ABC, Generic[O]):
 
     @abstractmethod
     def sample(self, number: int, seed: int) -> Sample:
-        """Return the run's sample of that number: uint8 (H, W, C) by field; called in threads."""
+        """Return sample ``number`` of the run with that seed: uint8 (H, W, C) by field.
+
+        Called in several threads at once.
+
+        Raises:
+            UsageError: if the files cannot give it.
+        """
 
     def on_device(self, batch: Batch) -> Batch:
         """Return the batch augmented: images (N, C, H, W) in [-1, 1], on the device."""

@@ -175,8 +175,8 @@ class Fixed(Generic[N]):
 class Method(nn.Module, ABC, Generic[O]):
     """A way to train and run generators. Its attributes are its networks, judges and memory.
 
-    Memory (an image pool, a running balance) is buffers or ``get_extra_state``, so that one
-    ``state_dict`` is the whole checkpoint.
+    Memory (an image pool, a running balance) is buffers or ``get_extra_state`` (of tensors,
+    numbers and texts), so that one ``state_dict`` is the whole checkpoint.
     """
 
     Options: ClassVar[type[Settings]] = Settings
@@ -190,11 +190,12 @@ class Method(nn.Module, ABC, Generic[O]):
         for value in vars(self).values():
             if isinstance(value, Fixed):
                 value.network._apply(fn, recurse)
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     @classmethod
     def data(cls, options: O) -> Mapping[str, object]:
-        """Return what the data set must know to make samples, such as {"scale": 4}."""
+        """Return what the data set must know to make samples, such as {"multiple_of": 4}."""
         return {}
 
     def prepare(self) -> None:

@@ -85,15 +85,15 @@ def read_header(path: Path) -> Header:
         BundleError: if the file is missing, truncated, not a bundle, or newer than understood.
     """
     raw = _raw_header(path)
-    text = raw.get("__metadata__", {}).get(_KEY)
-    if text is None:
+    notes = raw.get("__metadata__")
+    if not isinstance(notes, dict) or _KEY not in notes:
         raise BundleError(f"{path}: a safetensors file, but not a model of translate")
     try:
-        fields = json.loads(text)
-        version = fields.get("format")
-    except (json.JSONDecodeError, AttributeError):
+        fields = json.loads(notes[_KEY])
+        version = fields["format"]
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise BundleError(f"{path}: its model description is not readable") from None
-    if not isinstance(version, int) or version > FORMAT:
+    if not isinstance(version, int) or not 1 <= version <= FORMAT:
         raise BundleError(
             f"{path}: bundle format {version}, but this version understands up to {FORMAT}; "
             "upgrade image-translate"
@@ -103,7 +103,8 @@ def read_header(path: Path) -> Header:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{path}: its model description is wrong at {where}: {first['msg']}") from None
+        reason = f"wrong at {where}: {first['msg']}"
+        raise BundleError(f"{path}: its model description is {reason}") from None
 
 
 def _raw_header(path: Path) -> dict[str, Any]:
@@ -115,12 +116,12 @@ def _raw_header(path: Path) -> dict[str, Any]:
             length = struct.unpack("<Q", length_bytes)[0] if len(length_bytes) == 8 else 0
             if not 2 <= length <= min(_LARGEST_HEADER, size - 8):
                 raise BundleError(f"{path}: not a safetensors file, or cut short ({size:,} bytes)")
-            raw = json.loads(file.read(length))
+            raw: dict[str, Any] = json.loads(file.read(length))
         ends = [entry["data_offsets"][1] for key, entry in raw.items() if key != "__metadata__"]
         expected = 8 + length + max(ends, default=0)
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise BundleError(f"{path}: not a safetensors file") from None
     if size != expected:
         raise BundleError(f"{path}: truncated ({size:,} of {expected:,} bytes)")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from translate.errors import UsageError
 
@@ -14,14 +14,16 @@ from translate.errors import UsageError
 class Settings(BaseModel):
     """A set of options: immutable, every field bounded and described, unknown names refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True
+    )
 
 
 class Facts(Settings):
     """What a data set says of itself; stored in the bundle with the options."""
 
-    channels: int = 3
-    classes: tuple[str, ...] = ()
+    channels: int = Field(default=3, ge=1, le=4, description="of its pictures")
+    classes: tuple[str, ...] = Field(default=(), description="their names, by number")
 
 
 S = TypeVar("S", bound=Settings)
@@ -51,7 +53,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -81,8 +83,9 @@ def _explain(kind: type[Settings], error: ValidationError) -> str:
     reasons = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
+        reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             reasons.append(f"no option {name} (there are {', '.join(kind.model_fields) or 'none'})")
         else:
-            reasons.append(f"{name}: {problem['msg']}")
+            reasons.append(f"{name}: {reason}" if name else reason)
     return "; ".join(reasons)

@@ -9,6 +9,7 @@ import torch
 
 from translate.errors import UsageError
 
+DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -22,11 +23,13 @@ def pick_device(name: str = "auto") -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name.partition(":")[0] not in DEVICES:
+        raise UsageError(f"--device {name}: there are auto, {', '.join(DEVICES)}")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition(". ")[0].partition("\n")[0]
         raise UsageError(f"--device {name}: not available here ({reason})") from None
     return device
 
@@ -34,13 +37,10 @@ def pick_device(name: str = "auto") -> torch.device:
 def bf16_is_fast(device: torch.device) -> bool:
     """Say whether the device has bf16 arithmetic of its own."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         # Emulated bf16 is several times slower than fp32: ask the processor, not the library.
-        return bool(
-            torch.cpu._is_avx512_bf16_supported()
-            or torch.cpu._is_amx_tile_supported()
-        )
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return False
 
 

@@ -25,6 +25,6 @@ def register_importers(register: RegisterImporter) -> None:
     )
     register(
         name="GAN-Compression-mobile-resnet",
-        looks_for="model.1.weight (w, c, 7, 7) and model.10.conv_block.1.conv.0.weight (n, 1, 3, 3)",
+        looks_for="model.1.weight (w, c, 7, 7), model.10.conv_block.1.conv.0.weight (n, 1, 3, 3)",
         factory="translate_cyclegan.importers:mobile_resnet",
     )

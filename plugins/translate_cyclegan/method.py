@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
+
 from translate import Batch, Export, Facts, Fit, Method, Optimizer, Phase, Settings, Step
 from translate.losses import ImagePool, LeastSquares
 from translate.networks import Norm, PatchGAN, ResnetGenerator, initialise
 from translate.networks.resnet import Upsample
+
+Channels = Annotated[int, Field(ge=1, le=4096)]
 
 
 class CycleGANOptions(Settings):
@@ -18,10 +22,10 @@ class CycleGANOptions(Settings):
     width: int = Field(default=64, ge=4, le=256, description="generators' channels after the stem")
     blocks: int = Field(default=9, ge=3, le=32, description="residual blocks; 6 for 128 pixels")
     separable: bool = Field(default=False, description="depthwise separable blocks: small and fast")
-    widths: tuple[int, int, int] | None = Field(
+    widths: tuple[Channels, Channels, Channels] | None = Field(
         default=None, description="channels after stem and halvings, where not width × 1, 2, 4"
     )
-    inners: tuple[int, ...] = Field(
+    inners: tuple[Channels, ...] = Field(
         default=(), description="channels inside each block, where not the block's own"
     )
     norm: Norm = Field(default="instance", description="normalisation in the generators")
@@ -35,11 +39,18 @@ class CycleGANOptions(Settings):
         default=10.0, ge=0, description="of coming back to the input; more changes less"
     )
     identity_weight: float = Field(
-        default=0.5, ge=0, description="of leaving the other side alone, times cycle_weight; "
-        "more keeps colours"
+        default=0.5,
+        ge=0,
+        description="of leaving the other side alone, times cycle_weight; more keeps colours",
     )
     pool: int = Field(default=50, ge=0, description="earlier fakes the discriminators remember")
     rate: float = Field(default=2e-4, gt=0, le=0.1, description="learning rate of both players")
+
+    @model_validator(mode="after")
+    def _an_inner_width_a_block(self) -> CycleGANOptions:
+        if self.inners and len(self.inners) != self.blocks:
+            raise ValueError(f"inners: {len(self.inners)} widths for {self.blocks} blocks")
+        return self
 
 
 class CycleGAN(Method[CycleGANOptions]):
@@ -56,11 +67,18 @@ class CycleGAN(Method[CycleGANOptions]):
 
     def generator(self) -> ResnetGenerator:
         o, channels = self.options, self.facts.channels
-        return initialise(ResnetGenerator(
-            (channels, channels), widths=o.widths or (o.width, 2 * o.width, 4 * o.width),
-            blocks=o.blocks, inners=o.inners, separable=o.separable, norm=o.norm,
-            dropout=o.dropout, upsample=o.upsample,
-        ))
+        return initialise(
+            ResnetGenerator(
+                (channels, channels),
+                widths=o.widths or (o.width, 2 * o.width, 4 * o.width),
+                blocks=o.blocks,
+                inners=o.inners,
+                separable=o.separable,
+                norm=o.norm,
+                dropout=o.dropout,
+                upsample=o.upsample,
+            )
+        )
 
     def critic(self) -> PatchGAN:
         o = self.options
@@ -70,7 +88,7 @@ class CycleGAN(Method[CycleGANOptions]):
 
     @classmethod
     def data(cls, options: CycleGANOptions) -> Mapping[str, object]:
-        return {"multiple_of": 4}
+        return {"multiple_of": 4, "minimum": max(16, 3 * 2**options.critic_layers)}
 
     def phases(self) -> Sequence[Phase]:
         learn = Optimizer(lr=self.options.rate, schedule="linear")
@@ -94,17 +112,19 @@ class CycleGAN(Method[CycleGANOptions]):
         return terms
 
     def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        fake_a, fake_b = self.pool_a(step.kept["fake_a"]), self.pool_b(step.kept["fake_b"])
-        judge = self.objective.discriminator
+        a, b, judge = batch["a"], batch["b"], self.objective.discriminator
+        fake_a = self.pool_a(step.recall("fake_a", lambda: self.b2a(b)))
+        fake_b = self.pool_b(step.recall("fake_b", lambda: self.a2b(a)))
         return {
-            "a": judge(self.critic_a(batch["a"]), self.critic_a(fake_a)),
-            "b": judge(self.critic_b(batch["b"]), self.critic_b(fake_b)),
+            "a": judge(self.critic_a(a), self.critic_a(fake_a)),
+            "b": judge(self.critic_b(b), self.critic_b(fake_b)),
         }
 
     def exports(self) -> Mapping[str, Export]:
+        mode = ("L", "L") if self.facts.channels == 1 else ("RGB", "RGB")
         return {
-            "a2b": Export(self.a2b, {"image": "a"}, like="b"),
-            "b2a": Export(self.b2a, {"image": "b"}, like="a"),
+            "a2b": Export(self.a2b, {"image": "a"}, like="b", mode=mode),
+            "b2a": Export(self.b2a, {"image": "b"}, like="a", mode=mode),
         }
 
     def translate(self, network: nn.Module, source: Batch) -> Tensor:

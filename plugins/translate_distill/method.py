@@ -8,33 +8,41 @@ features (Romero et al. 2014, arXiv:1412.6550, stage by stage), and then all of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+
 from translate import Batch, Export, Facts, Fit, Fixed, Method, Optimizer, Phase, Settings, Step
-from translate.bundle import load_model
+from translate.bundle import Model, load_model
 from translate.errors import UsageError
 from translate.losses import LeastSquares, band_distance
 from translate.networks import PatchGAN, ResnetGenerator, initialise
+
+Channels = Annotated[int, Field(ge=1, le=4096)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 class DistillOptions(Settings):
     """What the student is, and what it is held to."""
 
     teacher: str = Field(default="", description="the model to learn from: a name or a file")
-    widths: tuple[int, int, int] = Field(
+    widths: tuple[Channels, Channels, Channels] = Field(
         default=(16, 32, 128), description="student's channels after stem and halvings"
     )
     blocks: int = Field(default=6, ge=3, le=32, description="student's residual blocks")
     stages_until: int = Field(
         default=0, ge=0, description="images during which each stage learns on its own"
     )
-    band_weights: tuple[float, ...] = Field(
-        default=(4.0, 2.0, 1.0, 1.0), description="of the output's frequency bands, fine to coarse"
+    band_weights: tuple[Weight, ...] = Field(
+        default=(4.0, 2.0, 1.0, 1.0),
+        min_length=1,
+        max_length=5,
+        description="of the output's frequency bands, fine to coarse",
     )
     feature_weight: float = Field(
-        default=1.0, ge=0, description="of the features; more copies the teacher's way, not only its result"
+        default=1.0, ge=0, description="of the features; more copies the teacher's way of working"
     )
     adversarial_weight: float = Field(
         default=0.0, ge=0, description="of looking real beside --data's B side; more is crisper"
@@ -51,25 +59,33 @@ class Distill(Method[DistillOptions]):
 
     def __init__(self, options: DistillOptions, facts: Facts) -> None:
         super().__init__(options, facts)
-        self.student = initialise(ResnetGenerator(
-            (facts.channels, facts.channels),
-            widths=options.widths, blocks=options.blocks, separable=True,
-        ))
+        self.student = initialise(
+            ResnetGenerator(
+                (facts.channels, facts.channels),
+                widths=options.widths,
+                blocks=options.blocks,
+                separable=True,
+            )
+        )
         if options.adversarial_weight:
             self.judge = initialise(PatchGAN(facts.channels, width=options.judge_width))
         self.objective = LeastSquares()
-        self.teacher: Fixed[nn.Module] | None = None
+        self.model: Model | None = None
 
     @classmethod
     def data(cls, options: DistillOptions) -> Mapping[str, object]:
         judged = options.adversarial_weight > 0
-        return {"domains": ("a", "b") if judged else ("a",), "multiple_of": 4}
+        domains, minimum = (("a", "b"), 24) if judged else (("a",), 16)  # 24: the judge's patches
+        return {"domains": domains, "multiple_of": 4, "minimum": minimum}
 
     def prepare(self) -> None:
         o = self.options
         if not o.teacher:
             raise UsageError("distill: name the model to learn from with --set teacher=MODEL")
-        network = load_model(o.teacher).network
+        model = load_model(o.teacher)
+        if model.fit.scale != 1 or set(model.export.reads) != {"image"}:
+            raise UsageError(f"distill: {o.teacher} does not make one picture of one of its size")
+        network = model.network
         alike = isinstance(network, ResnetGenerator) and network.widths == o.widths
         if not alike and (o.feature_weight or o.stages_until):
             widths = getattr(network, "widths", "none like the student's")
@@ -77,7 +93,7 @@ class Distill(Method[DistillOptions]):
                 f"distill: {o.teacher} has stages of widths {widths}; --set widths to them, or "
                 "--set feature_weight=0 stages_until=0 to learn from its outputs alone"
             )
-        self.teacher = Fixed(network)
+        self.model, self.teacher = model, Fixed(network)
 
     def phases(self) -> Sequence[Phase]:
         o = self.options
@@ -86,13 +102,15 @@ class Distill(Method[DistillOptions]):
         whole = Phase("student", [self.student], self.student_losses, learn, since=o.stages_until)
         if not o.adversarial_weight:
             return [alone, whole]
-        return [alone, whole, Phase(
-            "judge", [self.judge], self.judge_losses, Optimizer(), since=o.adversarial_since
-        )]
+        return [
+            alone,
+            whole,
+            Phase("judge", [self.judge], self.judge_losses, Optimizer(), since=o.adversarial_since),
+        ]
 
     def stage_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Compare each stage's work on the teacher's own features with the teacher's."""
-        taught = self.lesson(batch["a"])
+        taught = self.lesson(batch)
         inputs = [batch["a"], *taught[:-1]]
         learned = [stage(x) for stage, x in zip(self.student.stages, inputs, strict=True)]
         return {
@@ -102,7 +120,7 @@ class Distill(Method[DistillOptions]):
 
     def student_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         o = self.options
-        taught = self.lesson(batch["a"])
+        taught = self.lesson(batch)
         learned = features(self.student, batch["a"])
         output = learned[-1]
         terms = {"output": band_distance(output, taught[-1], o.band_weights)}
@@ -120,11 +138,13 @@ class Distill(Method[DistillOptions]):
         return {"judge": self.objective.discriminator(self.judge(batch["b"]), self.judge(fake))}
 
     @torch.no_grad()
-    def lesson(self, images: Tensor) -> list[Tensor]:
-        """Return what the teacher makes of (N, C, H, W): after each stage, or the result alone."""
-        assert self.teacher is not None, "prepare() comes before the first step"
-        teacher = self.teacher.network
-        return features(teacher, images) if isinstance(teacher, ResnetGenerator) else [teacher(images)]
+    def lesson(self, batch: Batch) -> list[Tensor]:
+        """Return what the teacher makes of side A: after each stage, or the result alone."""
+        assert self.model is not None, "prepare() comes before the first step"
+        if isinstance(self.model.network, ResnetGenerator):
+            return features(self.model.network, batch["a"])
+        settings = self.model.method.RunOptions()
+        return [self.model(Batch({"image": batch["a"]}, batch.seeds, settings=settings))]
 
     def exports(self) -> Mapping[str, Export]:
         return {"student": Export(self.student, {"image": "a"}, like="b")}

@@ -1,10 +1,11 @@
-"""Progress of a training run: a bar on a terminal, plain lines elsewhere."""
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ class TrainingProgress:
         self._losses = "  ".join(losses[:_SHOWN]) or self._losses
         now = time.monotonic()
         speed = (images - self.start) / max(now - self._began, 1e-9)
-        left = time.strftime("%H:%M:%S", time.gmtime((self.total - images) / speed))
+        left = timedelta(seconds=int(max(0, self.total - images) / speed))
         note = f"{images:,}/{self.total:,}  {speed:.1f} images/s  {left} left  {self._losses}"
         if self._bar:
             self._bar.update(self._task, completed=images, note=note)
@@ -76,3 +77,45 @@ class TrainingProgress:
     @staticmethod
     def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+
+class Counter:
+    """Counts pictures."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._began = self._printed = time.monotonic()
+        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.completed}/{task.total}"),
+                BarColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=total, note="")
+            self._bar.start()
+
+    def advance(self, written: int, failed: int) -> None:
+        """Show that so many pictures are done."""
+        done, now = written + failed, time.monotonic()
+        speed = done / max(now - self._began, 1e-9)
+        note = f"{speed:.1f} images/s" + (f", {failed} failed" if failed else "")
+        if self._bar:
+            self._bar.update(self._task, completed=done, note=note)
+        elif now - self._printed > _SECONDS_BETWEEN_LINES:
+            self._printed = now
+            self.print(f"{done}/{self.total}  {note}")
+
+    def print(self, text: str) -> None:
+        """Print a line above the bar, as it is."""
+        if self._bar:
+            self._console.print(text, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        if self._bar:
+            self._bar.stop()

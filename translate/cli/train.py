@@ -101,7 +101,7 @@ def train(
     the_host().method(method)
     names = [part.strip() for part in name.split(",") if part.strip()]
     for wanted in names:
-        the_host().own_path(wanted, overwrite=overwrite or resume)
+        the_host().own_path(wanted, overwrite=overwrite)
     if len(set(names)) < len(names):
         raise UsageError(f"--name {name}: two models cannot share a name")
 
@@ -125,7 +125,7 @@ def train(
         raise UsageError(f"--name: {method} makes {len(exports)} models ({', '.join(exports)})")
     with TrainingProgress(run, quiet=quiet) as progress:
         made = run.train(workers=workers, progress=progress)
-    installed = run.install(names, made)
+    installed = run.install(names, made, overwrite=overwrite)
     if not quiet:
         for path in made:
             click.echo(f"model: {path}", err=True)

@@ -14,6 +14,7 @@ def frequency_bands(images: Tensor, count: int) -> list[Tensor]:
 
     Args:
         images: (N, C, H, W) with sides of at least 2^(count - 1).
+        count: at least 1.
 
     Returns:
         Tensors whose sides halve from one to the next; resizing and adding them gives the images.

@@ -36,7 +36,7 @@ class ImagePool(nn.Module):
                 out.append(image)
             elif torch.rand(()) < 0.5:
                 place = int(torch.randint(self.size, ()))
-                out.append(self.images[place])
+                out.append(self.images[place].to(image.device))  # a resumed pool is on the CPU
                 self.images[place] = image.clone()
             else:
                 out.append(image)

@@ -15,7 +15,7 @@ class PatchGAN(nn.Module):
     Args:
         channels: of the image, or of the images laid on each other.
         width: channels after the first layer; they double up to eight times that.
-        layers: how many halvings.
+        layers: how many halvings; pictures need sides of at least 3·2^layers.
         norm: after each convolution but the first and the last.
 
     Source: Isola et al. 2016, arXiv:1611.07004, appendix 6.1.2.

@@ -54,43 +54,47 @@ class ResnetGenerator(nn.Module):
         self.widths = widths
         inners = tuple(inners) or (widths[2],) * blocks
         if blocks < 3 or len(inners) != blocks:
-            raise ValueError(f"{blocks} blocks with {len(inners)} inner widths: need 3 or more, one each")
+            raise ValueError(f"{len(inners)} inner widths for {blocks} blocks, of which 3 or more")
         bias = norm != "batch"
 
-        def convolution(ins: int, outs: int, layers: Sequence[nn.Module]) -> nn.Sequential:
+        def normed(outs: int, *layers: nn.Module) -> nn.Sequential:
             return nn.Sequential(*layers, norm_layer(norm, outs), nn.ReLU(inplace=True))
 
         def halve(ins: int, outs: int) -> nn.Sequential:
-            return convolution(ins, outs, [nn.Conv2d(ins, outs, 3, 2, 1, bias=bias)])
+            return normed(outs, nn.Conv2d(ins, outs, 3, 2, 1, bias=bias))
 
         def double(ins: int, outs: int) -> nn.Sequential:
             if upsample == "transposed":
                 up = nn.ConvTranspose2d(ins, outs, 3, 2, 1, output_padding=1, bias=bias)
-                return convolution(ins, outs, [up])
+                return normed(outs, up)
             resize = nn.Upsample(scale_factor=2, mode="nearest")
             conv = nn.Conv2d(ins, outs, 3, bias=bias)
-            return convolution(ins, outs, [resize, nn.ReflectionPad2d(1), conv])
+            return normed(outs, resize, nn.ReflectionPad2d(1), conv)
 
         def body(inners: Sequence[int]) -> nn.Sequential:
-            return nn.Sequential(*(
-                ResidualBlock(widths[2], inner, separable=separable, norm=norm, dropout=dropout)
-                for inner in inners
-            ))
+            return nn.Sequential(
+                *(
+                    ResidualBlock(widths[2], inner, separable=separable, norm=norm, dropout=dropout)
+                    for inner in inners
+                )
+            )
 
         first, second = -(-blocks // 3), -(-2 * blocks // 3)  # thirds, rounded up
         stem = nn.Conv2d(channels[0], widths[0], 7, bias=bias)
         head = nn.Conv2d(widths[0], channels[1], 7)
-        self.stages = nn.Sequential(OrderedDict(
-            stem=convolution(channels[0], widths[0], [nn.ReflectionPad2d(3), stem]),
-            down1=halve(widths[0], widths[1]),
-            down2=halve(widths[1], widths[2]),
-            body1=body(inners[:first]),
-            body2=body(inners[first:second]),
-            body3=body(inners[second:]),
-            up1=double(widths[2], widths[1]),
-            up2=double(widths[1], widths[0]),
-            head=nn.Sequential(nn.ReflectionPad2d(3), head, nn.Tanh()),
-        ))
+        self.stages = nn.Sequential(
+            OrderedDict(
+                stem=normed(widths[0], nn.ReflectionPad2d(3), stem),
+                down1=halve(widths[0], widths[1]),
+                down2=halve(widths[1], widths[2]),
+                body1=body(inners[:first]),
+                body2=body(inners[first:second]),
+                body3=body(inners[second:]),
+                up1=double(widths[2], widths[1]),
+                up2=double(widths[1], widths[0]),
+                head=nn.Sequential(nn.ReflectionPad2d(3), head, nn.Tanh()),
+            )
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.stages(x)

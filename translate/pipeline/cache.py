@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from translate.errors import ImageError, UsageError
 
 Pixels = NDArray[np.uint8]
 
@@ -20,6 +23,7 @@ class PixelCache:
         self._limit = limit
         self._kept: dict[Path, Pixels] = {}
         self._bytes = 0
+        self._bad: set[Path] = set()
         self._lock = threading.Lock()
 
     def __call__(self, path: Path) -> Pixels:
@@ -33,3 +37,26 @@ class PixelCache:
                 self._kept[path] = pixels
                 self._bytes += pixels.nbytes
         return pixels
+
+    def at(self, files: Sequence[Path], place: int) -> tuple[Path, Pixels]:
+        """Return the file at ``place`` with its pixels, or the next file that can be read.
+
+        One bad file among thousands must not end a long run. It is reported, once.
+
+        Raises:
+            UsageError: if none can be read.
+        """
+        for step in range(len(files)):
+            file = files[(place + step) % len(files)]
+            try:
+                return file, self(file)
+            except ImageError as error:
+                self._report(file, error)
+        raise UsageError(f"{files[0].parent}: none of its pictures can be read")
+
+    def _report(self, file: Path, error: ImageError) -> None:
+        with self._lock:
+            known = file in self._bad
+            self._bad.add(file)
+        if not known:
+            print(f"left out: {error}", file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -20,9 +20,14 @@ _BATCHES_AHEAD = 2
 
 
 def batches(
-    dataset: Dataset[Any], *, seed: int, start: int, batch_size: int, workers: int,
+    dataset: Dataset[Any],
+    *,
+    seed: int,
+    start: int,
+    batch_size: int,
+    workers: int,
     device: torch.device,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield batches without end, beginning with the run's sample ``start``.
 
     Threads are enough: decoding, resizing and array work all let go of the interpreter's lock.
@@ -33,7 +38,7 @@ def batches(
         try:
             while True:
                 while len(ahead) < batch_size * (1 + _BATCHES_AHEAD):
-                    ahead.append(pool.submit(dataset.sample, number, mix(seed, number)))
+                    ahead.append(pool.submit(dataset.sample, number, seed))
                     number += 1
                 samples = [ahead.popleft().result() for _ in range(batch_size)]
                 first = number - len(ahead) - batch_size

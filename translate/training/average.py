@@ -12,8 +12,8 @@ from torch import nn
 class Average:
     """An exponential moving average of a network, its half-life counted in images.
 
-    The half-life ramps up with the images seen, or the average would lag far behind early on
-    (Karras et al. 2019, arXiv:1912.04958, appendix B). What does not learn is copied, and so
+    The half-life ramps up with the images seen, or the average would lag far behind early on (as
+    in the code of Karras et al. 2020, arXiv:2006.06676). What does not learn is copied, and so
     are buffers.
     """
 

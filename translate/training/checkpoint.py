@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from translate.atomic import replacing
 from translate.errors import TranslateError
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state``; a failure leaves the file that was there as it was.
+    """Write ``state``.
 
     Raises:
-        TranslateError: if it cannot be written.
+        TranslateError: if it cannot be written; the file that was there is untouched.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:  # torch's zip writer wraps a full disk
-        with contextlib.suppress(OSError):
-            part.unlink()
-        reason = str(error).splitlines()[0]
-        raise TranslateError(f"{path}: the checkpoint cannot be written ({reason})") from None
+    with replacing(path) as file:
+        torch.save(state, file)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return the state in ``path``.
+    """Return the state in ``path``, on the CPU.
 
     Raises:
-        TranslateError: if there is none or it cannot be read.
+        TranslateError: if it cannot be read.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise TranslateError(f"{path}: no checkpoint to go on from") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in whatever part of torch meets the damage
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TranslateError(f"{path}: not a readable checkpoint ({reason})") from None
+    if not isinstance(state, dict):
+        raise TranslateError(f"{path}: not a checkpoint of a run")
     return state

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
+
+from translate.atomic import replacing
 
 
 def save_grid(path: Path, rows: Sequence[Sequence[Tensor]]) -> None:
@@ -21,10 +22,8 @@ def save_grid(path: Path, rows: Sequence[Sequence[Tensor]]) -> None:
     for y, row in enumerate(cells):
         for x, cell in enumerate(row):
             sheet.paste(cell, (x * width, y * height))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    sheet.save(part, format="PNG")
-    os.replace(part, path)
+    with replacing(path) as file:
+        sheet.save(file, format="PNG")
 
 
 def _to_image(tensor: Tensor) -> Image.Image:

@@ -8,10 +8,20 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from translate.atomic import replacing
 from translate.errors import TranslateError
+
+
+class Diverged(TranslateError):
+    """Training cannot go on: something is no longer a finite number."""
+
+    def __init__(self, images: int, what: str) -> None:
+        super().__init__(
+            f"training stopped at {images:,} images: {what}; what was saved before is intact "
+            "(a lower learning rate or --precision fp32 may help)"
+        )
 
 
 class Log:
@@ -19,20 +29,31 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was collected since the last line."""
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
-        self._waited = 0.0
-        self._since = time.monotonic()
-        self._images = 0
+        self._waited, self._images, self._since = 0.0, 0, time.monotonic()
 
-    def add(self, scalars: Mapping[str, Tensor]) -> None:
+    def rewind(self, images: int) -> None:
+        """Drop the lines past ``images``: a killed run may have logged past its checkpoint.
+
+        Raises:
+            TranslateError: if the file cannot be written.
+        """
+        if self.path.exists():
+            lines = self.path.read_bytes().splitlines(keepends=True)
+            with replacing(self.path) as file:
+                file.writelines(line for line in lines if _images_of(line) <= images)
+
+    def add(self, scalars: Mapping[str, Tensor], *, images: int, waited: float) -> None:
+        """Take in a step of so many images that waited so many seconds for its data."""
         for name, value in scalars.items():
             value = value.detach().float()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
-
-    def count(self, images: int, waited: float) -> None:
-        """Take in a step of so many images that waited so many seconds for its data."""
         self._images += images
         self._waited += waited
 
@@ -40,27 +61,30 @@ class Log:
         """Append the means since the last line, and return them.
 
         Raises:
-            TranslateError: if one is not a number; the checkpoint before is intact.
+            Diverged: if one is not a finite number.
+            TranslateError: if the file cannot be written.
         """
-        names = list(self._sums)
-        values = torch.stack([self._sums[n] / self._counts[n] for n in names]).tolist()
-        seconds = time.monotonic() - self._since
-        scalars = dict(zip(names, values, strict=True))
-        speed = {
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                raise Diverged(images, f"{name} is {mean}")
+        seconds = max(time.monotonic() - self._since, 1e-9)
+        scalars = {
             "images_per_second": round(self._images / seconds, 3),
             "waiting": round(self._waited / seconds, 4),
+            **means,
         }
-        with self.path.open("a") as file:
-            file.write(json.dumps({"images": images, **speed, **scalars}) + "\n")
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"images": images, **scalars}) + "\n")
+        except OSError as error:
+            raise TranslateError(f"{self.path}: cannot be written ({error.strerror})") from None
         self.clear()
-        for name, value in scalars.items():
-            if not math.isfinite(value):
-                raise TranslateError(
-                    f"training stopped at {images:,} images: {name} is {value}; the last "
-                    "checkpoint is intact (a lower learning rate or --precision fp32 may help)"
-                )
-        return scalars | speed
+        return scalars
 
-    def clear(self) -> None:
-        self._sums, self._counts = {}, {}
-        self._waited, self._images, self._since = 0.0, 0, time.monotonic()
+
+def _images_of(line: bytes) -> float:
+    try:
+        return int(json.loads(line)["images"])
+    except (ValueError, LookupError, TypeError):
+        return math.inf  # a line cut short by the kill

@@ -12,6 +12,7 @@ from translate.method import Batch, Method, Phase, Step
 from translate.pipeline.seeds import mix
 from translate.runtime import arithmetic
 from translate.training.average import Average
+from translate.training.log import Diverged
 from translate.training.phases import Player, only_these_learn, set_modes
 from translate.training.settings import TrainingSettings
 
@@ -26,7 +27,10 @@ class Trainer:
     """
 
     def __init__(
-        self, method: Method[Any], settings: TrainingSettings, device: torch.device,
+        self,
+        method: Method[Any],
+        settings: TrainingSettings,
+        device: torch.device,
         dtype: torch.dtype,
     ) -> None:
         self.method = method.to(device)
@@ -83,9 +87,8 @@ class Trainer:
                 step.logged.clear()
                 with arithmetic(self.device, self.dtype):
                     losses = player.phase.losses(batch, step)
-                torch.stack([loss.float() for loss in losses.values()]).sum().div(
-                    len(batches)
-                ).backward()  # type: ignore[no-untyped-call]
+                total = torch.stack([loss.float() for loss in losses.values()]).sum()
+                (total / len(batches)).backward()  # type: ignore[no-untyped-call]
                 for name, value in (losses | step.logged).items():
                     share = value.detach().float() / len(batches)
                     sums[name] = sums[name] + share if name in sums else share
@@ -103,7 +106,18 @@ class Trainer:
         # torch.manual_seed costs a hundred times as much: it reseeds every device there is.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
-            torch.cuda.default_generators[self.device.index or 0].manual_seed(seed)
+            place = torch.cuda.current_device() if self.device.index is None else self.device.index
+            torch.cuda.default_generators[place].manual_seed(seed)
+
+    def check(self) -> None:
+        """Make sure that what was learned is worth keeping.
+
+        Raises:
+            Diverged: if a weight is no finite number.
+        """
+        for name, parameter in self.method.named_parameters():
+            if not parameter.isfinite().all():
+                raise Diverged(self.images, f"{name} is not finite")
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a run needs to go on as if it had never stopped."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,13 @@ from torch import nn
 
 import translate
 from translate import bundle
+from translate.atomic import replacing
 from translate.errors import TranslateError, UsageError
-from translate.home import models_folder
 from translate.host import the_host
 from translate.method import Batch, Export, Method
 from translate.model import SUFFIX, Card, Header
 from translate.options import Settings, build
 from translate.pipeline.loader import batches, collate
-from translate.pipeline.seeds import mix
 from translate.runtime import pick_device, pick_precision
 from translate.training import checkpoint, grid
 from translate.training.log import Log
@@ -45,7 +42,7 @@ class Interrupted(TranslateError):
 
 
 class Run:
-    """A run's folder with its trainer: made by ``begin``, ended by ``train``."""
+    """A run's folder with its trainer; nothing is written before ``train`` has its first batch."""
 
     def __init__(self, folder: Path, plan: RunPlan, *, device: str, resume: bool) -> None:
         """Build the data set, the method and, when resuming, the state it stopped at.
@@ -54,50 +51,45 @@ class Run:
             UsageError: if the folder holds a run already, or another one than is to go on.
         """
         self.folder = folder
-        before = stored(folder / "options.json") if resume else None
-        if before is None and (folder / "options.json").exists():
+        self._options, self._last = folder / "options.json", folder / "last.pt"
+        before = stored(self._options) if resume else {}
+        if not resume and self._options.exists():
             raise UsageError(f"{folder}: holds a run already; --resume goes on with it")
+
         self.settings = build(TrainingSettings, plan.training, what="training")
         kind = the_host().load_method(plan.method)
         options = build(kind.Options, plan.options, what=plan.method)
-        entry = the_host().dataset(plan.dataset or the_host().method(plan.method).data)
-        reader = entry.load()
-        data_options = build(reader.Options, plan.data, what="data")
-        self.dataset = reader([Path(f) for f in plan.folders], data_options, kind.data(options))
+        reader = the_host().load_dataset(plan.dataset or the_host().method(plan.method).data)
+        data = build(reader.Options, plan.data, what="data")
+        self.dataset = reader([Path(f) for f in plan.folders], data, kind.data(options))
         self.plan = plan.as_dict() | {
             "folders": [str(Path(f).resolve()) for f in plan.folders],
+            "found": self.dataset.describe(),
             "options": options.model_dump(mode="json"),
-            "data": data_options.model_dump(mode="json"),
+            "data": data.model_dump(mode="json"),
             "training": self.settings.model_dump(mode="json"),
         }
-        if before is not None:
-            refuse_changes(before, json.loads(json.dumps(self.plan)))
-        self.trainer = self._trainer(kind, options, pick_device(device))
-        if resume:
-            self.trainer.load_state_dict(checkpoint.load(folder / "last.pt"))
-        self.log = Log(folder / "log.jsonl")
-        self._prepare_folder()
+        refuse_changes(before, self.plan)
 
-    def _trainer(
-        self, kind: type[Method[Any]], options: Settings, device: torch.device
-    ) -> Trainer:
+        self.trainer = self._trainer(kind, options, pick_device(device))
+        # A run that was killed before its first checkpoint begins again.
+        if resume and self._last.exists():
+            self._take_up(checkpoint.load(self._last))
+        self.log = Log(folder / "log.jsonl")
+
+    def _trainer(self, kind: type[Method[Any]], options: Settings, device: torch.device) -> Trainer:
         torch.manual_seed(self.settings.seed)
         method = kind(options, self.dataset.facts)
         method.prepare()
         dtype = pick_precision(self.settings.precision, device)
         return Trainer(method, self.settings, device, dtype)
 
-    def _prepare_folder(self) -> None:
+    def _take_up(self, state: dict[str, Any]) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            store(self.folder / "options.json", self.plan)
-            # A killed run may have logged past its last checkpoint.
-            if self.log.path.exists():
-                lines = self.log.path.read_text().splitlines(keepends=True)
-                kept = [ln for ln in lines if _images_of(ln) <= self.trainer.images]
-                self.log.path.write_text("".join(kept))
-        except OSError as error:
-            raise TranslateError(f"{self.folder}: {error.strerror or error}") from None
+            self.trainer.load_state_dict(state)
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise TranslateError(f"{self._last}: does not fit this method ({reason})") from None
 
     def train(self, *, workers: int, progress: Progress) -> list[Path]:
         """Train to the end and return the bundles made.
@@ -106,32 +98,52 @@ class Run:
             Interrupted: after the first Ctrl-C, once everything is saved.
         """
         trainer, settings = self.trainer, self.settings
-        the_host().notify(
-            "training_started", run=self.folder, method=self.plan["method"], options=self.plan
-        )
-        micro = max(1, settings.batch_size // settings.accumulate)
-        source = batches(
-            self.dataset, seed=settings.seed, start=trainer.images, batch_size=micro,
-            workers=workers, device=trainer.device,
-        )
-        self.log.clear()
-        with asked_to_stop() as stop:
-            while trainer.images < settings.images and not stop.is_set():
+        with asked_to_stop() as stop, closing(self._steps(workers)) as steps:
+            for first, (parts, waited) in enumerate(steps):
+                if first == 0:
+                    self._begin()
                 before = trainer.images
-                asked = time.monotonic()
-                parts = list(islice(source, settings.accumulate))
-                waited = time.monotonic() - asked
-                self.log.add(trainer.step(parts))
-                self.log.count(trainer.images - before, waited)
+                scalars = trainer.step(parts)
+                self.log.add(scalars, images=trainer.images - before, waited=waited)
                 self._report(before, progress)
-        source.close()
-        made = self.save()
+                if stop.is_set():
+                    break
+            made = self.save()
         if trainer.images < settings.images:
             raise Interrupted(
                 f"stopped after {trainer.images:,} of {settings.images:,} images; "
                 "the same command with --resume goes on"
             )
         return made
+
+    def _steps(self, workers: int) -> Generator[tuple[list[Batch], float], None, None]:
+        """Yield each step's micro-batches and the seconds that they were waited for."""
+        trainer, settings = self.trainer, self.settings
+        source = batches(
+            self.dataset,
+            seed=settings.seed,
+            start=trainer.images,
+            batch_size=settings.batch_size // settings.accumulate,
+            workers=workers,
+            device=trainer.device,
+        )
+        with closing(source):
+            while trainer.images < settings.images:
+                asked = time.monotonic()
+                try:
+                    parts = list(islice(source, settings.accumulate))
+                except Exception:
+                    if trainer.images:  # what was learned is not lost with what cannot be read
+                        self.save()
+                    raise
+                yield parts, time.monotonic() - asked
+
+    def _begin(self) -> None:
+        store(self._options, self.plan)
+        self.log.rewind(self.trainer.images)
+        method, options = self.plan["method"], self.plan
+        the_host().notify("training_started", run=self.folder, method=method, options=options)
+        self.log.clear()
 
     def _report(self, before: int, progress: Progress) -> None:
         """Log, show and save whatever has come due since ``before`` images."""
@@ -147,11 +159,16 @@ class Run:
             self.save()
 
     def save(self) -> list[Path]:
-        """Write the checkpoint and a bundle of every export."""
-        path = self.folder / "last.pt"
-        checkpoint.save(path, self.trainer.state_dict())
+        """Write the checkpoint and a bundle of every export.
+
+        Raises:
+            Diverged: if a weight is no finite number; nothing is written then.
+            TranslateError: if a file cannot be written; what was there is untouched.
+        """
+        self.trainer.check()
         images = self.trainer.images
-        the_host().notify("checkpoint_saved", run=self.folder, path=path, images=images)
+        checkpoint.save(self._last, self.trainer.state_dict())
+        the_host().notify("checkpoint_saved", run=self.folder, path=self._last, images=images)
         made = []
         for name, export in self.trainer.method.exports().items():
             weights = self.network(name, export).state_dict()
@@ -163,18 +180,23 @@ class Run:
 
     def header(self, name: str, export: Export) -> Header:
         """Return what an export's bundle says of itself."""
-        card = Card.model_validate(self.plan["card"])
+        plan, card = self.plan, Card.model_validate(self.plan["card"])
         training = {
-            "images": self.trainer.images, "device": self.trainer.device.type,
-            "version": translate.__version__, "data": self.plan["data"],
-            "settings": self.plan["training"],
+            "images": self.trainer.images,
+            "device": self.trainer.device.type,
+            "version": translate.__version__,
+            "data": plan["data"],
+            "settings": plan["training"],
         }
-        summary = card.summary or f"trained by {self.plan['method']} on " + ", ".join(
-            Path(folder).name for folder in self.plan["folders"]
-        )
+        folders = ", ".join(Path(folder).name for folder in plan["folders"])
+        summary = card.summary or f"trained by {plan['method']} on {folders}"
         return Header(
-            method=self.plan["method"], options=self.plan["options"], export=name,
-            facts=self.dataset.facts, reads=tuple(export.reads), mode=export.mode,
+            method=plan["method"],
+            options=plan["options"],
+            export=name,
+            facts=self.dataset.facts,
+            reads=tuple(export.reads),
+            mode=export.mode,
             working_size=self.dataset.working_size,
             card=card.model_copy(update={"summary": summary, "training": training}),
         )
@@ -187,32 +209,33 @@ class Run:
     @torch.inference_mode()
     def save_grid(self) -> None:
         """Write what the exports make of the run's first samples: source | output, by export."""
-        trainer = self.trainer
-        samples = [self.dataset.sample(i, mix(self.settings.seed, i)) for i in range(_PREVIEWS)]
-        rows = []
+        trainer, rows = self.trainer, []
         trainer.method.eval()
-        for sample in samples:
-            batch = collate([sample], [0], trainer.device)
+        for number in range(_PREVIEWS):
+            sample = self.dataset.sample(number, self.settings.seed)
+            batch = collate([sample], [number], trainer.device)
             row = []
             for name, export in trainer.method.exports().items():
-                source = Batch({ours: batch[theirs] for ours, theirs in export.reads.items()},
-                               batch.seeds)
+                fields = {ours: batch[theirs] for ours, theirs in export.reads.items()}
+                source = Batch(fields, batch.seeds)
                 output = trainer.method.translate(self.network(name, export), source)
-                row += [*(image[0] for image in source.tensors.values()), output[0]]
+                row += [*(image[0] for image in fields.values()), output[0]]
             rows.append(row)
         set_modes(trainer.method, trainer.stage)
         grid.save_grid(self.folder / "samples" / f"{trainer.images:08}.png", rows)
 
-    def install(self, names: Sequence[str], made: Sequence[Path]) -> list[Path]:
-        """Copy the bundles made to the user's own models, under these names."""
+    @staticmethod
+    def install(names: Sequence[str], made: Sequence[Path], *, overwrite: bool) -> list[Path]:
+        """Copy the first bundles made to the user's own models, under these names.
+
+        Raises:
+            UsageError: if a name has been taken meanwhile.
+        """
         installed = []
         for name, path in zip(names, made, strict=False):
-            target = models_folder() / f"{name}{SUFFIX}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f".{target.name}.part")
-            part.write_bytes(path.read_bytes())
-            os.replace(part, target)
-            installed.append(target)
+            installed.append(the_host().own_path(name, overwrite=overwrite))
+            with replacing(installed[-1]) as file:
+                file.write(path.read_bytes())
         return installed
 
 
@@ -236,10 +259,3 @@ def asked_to_stop() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _images_of(line: str) -> int:
-    try:
-        return int(json.loads(line)["images"])
-    except (ValueError, KeyError, TypeError):
-        return 2**63

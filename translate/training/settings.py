@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from translate.options import Settings
 
@@ -14,8 +14,8 @@ class TrainingSettings(Settings):
 
     images: int = Field(default=200_000, ge=1, description="images to train for")
     batch_size: int = Field(default=1, ge=1, le=4096, description="images in a step")
-    accumulate: int = Field(default=1, ge=1, description="micro-batches that make up a step's batch")
-    seed: int = Field(default=0, ge=0, description="of everything random")
+    accumulate: int = Field(default=1, ge=1, description="parts that a step's batch is cut into")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of everything random")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 where the device is fast at it"
     )
@@ -26,3 +26,12 @@ class TrainingSettings(Settings):
     sample_every: int = Field(default=2000, ge=1, description="images between sample grids")
     save_every: int = Field(default=5000, ge=1, description="images between checkpoints")
     store: Literal["fp32", "fp16"] = Field(default="fp32", description="weights in the bundle")
+
+    @model_validator(mode="after")
+    def _parts_are_equal(self) -> TrainingSettings:
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of accumulate "
+                f"({self.accumulate})"
+            )
+        return self
