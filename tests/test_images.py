@@ -23,15 +23,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from translate.errors import ImageError
-from translate.inference import colour
-from translate.inference.images import (
-    MAX_PIXELS,
-    Picture,
-    encode_picture,
-    read_picture,
-    write_atomic,
-)
+from translate.atomic import write_atomic
+from translate.errors import ImageError, TranslateError
+from translate.images import MAX_PIXELS, Picture, colour, encode_picture, read_picture
 
 Array = NDArray[Any]
 
@@ -761,7 +755,7 @@ def test_when_writing_fails_the_old_file_stays_whole_and_nothing_is_left(
             patch.setattr(os, "replace", full)
         else:
             patch.setattr(Path, "open", lambda self, mode: FullDisk(self, mode))
-        with pytest.raises(ImageError) as caught:
+        with pytest.raises(TranslateError) as caught:
             write_atomic(path, new)
     assert str(caught.value) == f"{path}: cannot be written: no space left on device"
     assert path.read_bytes() == old
@@ -801,13 +795,13 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 
 
 def test_a_name_too_long_or_a_file_for_a_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="cannot be written: file name too long"):
+    with pytest.raises(TranslateError, match="cannot be written: file name too long"):
         write_atomic(tmp_path / ("a" * 300), b"")
     (tmp_path / "file").touch()
-    with pytest.raises(ImageError, match=r"file/a\.png: cannot be written: "):
+    with pytest.raises(TranslateError, match=r"file/a\.png: cannot be written: "):
         write_atomic(tmp_path / "file" / "a.png", b"")
 
 
 def test_pictures_are_read_without_torch() -> None:
-    code = "import sys, translate.inference.images; assert 'torch' not in sys.modules"
+    code = "import sys, translate.images.reading; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

@@ -12,14 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+
 from translate.dataset import Dataset, Sample
 from translate.errors import UsageError
+from translate.images import read_rgb
 from translate.method import Batch
 from translate.options import Settings
 from translate.pipeline.augment import flip, jitter_colour
 from translate.pipeline.cache import PixelCache
 from translate.pipeline.files import image_files
-from translate.pipeline.images import read_rgb
 from translate.pipeline.seeds import draws, mix, shuffled
 
 Pixels = NDArray[np.uint8]
@@ -58,6 +59,14 @@ class Unpaired(Dataset[UnpairedOptions]):
         self, folders: Sequence[Path], options: UnpairedOptions, needs: Mapping[str, Any]
     ) -> None:
         super().__init__(folders, options, needs)
+        self._multiple, self._least = needs.get("multiple_of", 1), needs.get("minimum", 1)
+        if options.mode != "native" and (
+            options.size % self._multiple or options.size < self._least
+        ):
+            raise UsageError(
+                f"data.size={options.size}: this method needs a multiple of {self._multiple}, "
+                f"at least {self._least}"
+            )
         wanted: Sequence[str] = needs.get("domains", ("a", "b"))
         self.files = {domain: image_files(f) for domain, f in _folders(folders, wanted).items()}
         self._pixels = PixelCache(self._read)
@@ -77,8 +86,9 @@ class Unpaired(Dataset[UnpairedOptions]):
     def sample(self, number: int, seed: int) -> Sample:
         sample = {}
         for stream, (domain, files) in enumerate(self.files.items()):
-            file = files[shuffled(number, len(files), stream)]
-            sample[domain] = self._cut(self._pixels(file), mix(seed, stream), file)
+            place = shuffled(number, len(files), mix(seed, stream))
+            file, pixels = self._pixels.at(files, place)
+            sample[domain] = self._cut(pixels, mix(seed, stream, number), file)
         return sample
 
     def on_device(self, batch: Batch) -> Batch:
@@ -100,15 +110,16 @@ class Unpaired(Dataset[UnpairedOptions]):
         return np.asarray(cv2.resize(pixels, (side, side), interpolation=how), dtype=np.uint8)
 
     def _cut(self, pixels: Pixels, seed: int, file: Path) -> Pixels:
-        size, multiple = self.options.size, int(self.needs.get("multiple_of", 1))
+        size, mode, multiple = self.options.size, self.options.mode, self._multiple
         height, width = pixels.shape[:2]
-        if self.options.mode == "native":
-            return pixels[: height - height % multiple, : width - width % multiple]
-        if self.options.mode != "zoom" and (height < size or width < size):
+        least = {"crop": size, "native": self._least}.get(mode, 1)
+        if min(height, width) < least:
             raise UsageError(
-                f"{file}: {width}×{height} is smaller than data.size ({size}): "
-                "lower it, or set data.mode=zoom"
+                f"{file}: {width}×{height} is too small for data.mode={mode}, which needs "
+                f"{least}×{least}; lower data.size, or set data.mode=zoom"
             )
+        if mode == "native":
+            return pixels[: height - height % multiple, : width - width % multiple]
         transform = self._transform()
         transform.set_random_seed(seed % 2**32)
         cut: Pixels = transform(image=pixels)["image"]
@@ -118,11 +129,13 @@ class Unpaired(Dataset[UnpairedOptions]):
         """Return this thread's own transform: it holds random state."""
         if not hasattr(self._local, "transform"):
             side, o = (self.options.size, self.options.size), self.options
-            self._local.transform = albumentations.Compose([
-                albumentations.RandomResizedCrop(side, scale=(o.zoom, 1.0), ratio=(0.8, 1.25))
-                if o.mode == "zoom"
-                else albumentations.RandomCrop(*side)
-            ])
+            self._local.transform = albumentations.Compose(
+                [
+                    albumentations.RandomResizedCrop(side, scale=(o.zoom, 1.0), ratio=(0.8, 1.25))
+                    if o.mode == "zoom"
+                    else albumentations.RandomCrop(*side)
+                ]
+            )
         return self._local.transform
 
 
@@ -131,10 +144,10 @@ def _folders(folders: Sequence[Path], wanted: Sequence[str]) -> dict[str, Path]:
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"--data {folder}: no such folder")
-    if len(folders) == len(wanted) > 1:
-        return dict(zip(wanted, folders, strict=True))
+    if len(folders) == 2:  # a method may want the first side only
+        return dict(zip(wanted, folders, strict=False))
     if len(folders) != 1:
-        raise UsageError(f"--data: give one folder with {_names(wanted)}, or {len(wanted)} folders")
+        raise UsageError(f"--data: {len(folders)} folders; give one with trainA and trainB, or two")
     inside = {domain: folders[0] / f"train{domain.upper()}" for domain in wanted}
     if all(folder.is_dir() for folder in inside.values()):
         return inside

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translate.errors import UsageError
-from translate.inference.files import SUFFIXES, show
+from translate.files import SUFFIXES, show
 
 _SHOWN = 5  # names in one error message
 

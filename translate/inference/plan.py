@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from translate.errors import UsageError
-from translate.inference.files import SUFFIXES, WRITABLE, part_of, show
+from translate.files import SUFFIXES, WRITABLE, part_of, show
 from translate.inference.listing import Input, identity, images_in, listed, read_inputs
 
 __all__ = ["Item", "Plan", "Source", "make_plan", "show", "stale_parts"]

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from typing import Literal, TypeVar
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Literal["instance", "batch", "none"]
 M = TypeVar("M", bound=nn.Module)
 
 
+class InstanceNorm(nn.Module):
+    """Gives each channel of each sample mean 0 and variance 1: (N, C, H, W) to the same.
+
+    It has no parameters. Torch's group norm with a group a channel computes the same and is
+    faster than its instance norm, several times so in the channels-last layout.
+
+    Source: Ulyanov et al. 2016, arXiv:1607.08022.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_norm(x, self.channels)
+
+
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
     """Return the normalisation of (N, channels, H, W); instance norm has no parameters."""
     if norm == "instance":
-        return nn.InstanceNorm2d(channels)
+        return InstanceNorm(channels)
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
 
 

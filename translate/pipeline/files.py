@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from translate.errors import UsageError
-from translate.pipeline.images import SUFFIXES
+from translate.files import SUFFIXES
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -19,7 +19,8 @@ def image_files(folder: Path) -> list[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [
-            Path(place, name) for name in sorted(names)
+            Path(place, name)
+            for name in sorted(names)
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
         ]
     if not found:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import struct
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from translate.errors import ImageError
-from translate.inference import colour, damage
-from translate.inference.files import WRITABLE, part_of, show
+from translate.files import WRITABLE, system_reason
+from translate.images import colour
 
 if TYPE_CHECKING:
-    from translate.inference.images import Picture
+    from translate.images.reading import Picture
 
 _LONGEST_SIDE = {"jpg": 65_500, "webp": 16_383}  # in the formats' own headers
 _LONGEST_EXIF_IN_JPEG = 65_533  # one segment
@@ -53,11 +50,11 @@ def encode_picture(
     samples = picture.pixels
     if picture.alpha is not None:
         if format in ("jpg", "bmp"):
-            samples = _on_white(samples, picture.alpha)
+            samples = on_white(samples, picture.alpha)
         else:
             samples = np.concatenate([samples, picture.alpha[..., None]], axis=-1)
     if format not in ("png", "tiff"):
-        samples = _in_8_bits(samples)
+        samples = in_8_bits(samples)
     if format == "webp":
         channels = 3  # also for grey
     icc = picture.icc if colour.fits(picture.icc, channels) else b""
@@ -65,7 +62,7 @@ def encode_picture(
     try:
         return _encode(samples, format, quality, exif, icc)
     except (OSError, ValueError, MemoryError, OverflowError, struct.error) as error:
-        reason = damage.system_reason(error)
+        reason = system_reason(error)
     raise ImageError(f"cannot be written as {format}: {reason}")
 
 
@@ -98,7 +95,8 @@ def _encode(samples: NDArray[Any], format: str, quality: int, exif: bytes, icc: 
     return buffer.getvalue()
 
 
-def _on_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+def on_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Return (H, W, C) integer pixels of which (H, W) ``alpha`` says how much covers white."""
     white = np.iinfo(pixels.dtype).max
     weight = alpha.astype(np.uint32)[..., None]
     # At most 65535² + 32767, which still fits in 32 bits.
@@ -106,7 +104,8 @@ def _on_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     return (mixed // white).astype(pixels.dtype)
 
 
-def _in_8_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
+def in_8_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return uint8 or uint16 samples as uint8, rounded."""
     if samples.dtype == np.uint8:
         return samples
     return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 255 · 257
@@ -197,28 +196,3 @@ def _tiff_directory(tags: dict[int, Any], exif: bytes) -> bytes:
     for tag, value in tags.items():
         directory[tag] = value
     return directory.tobytes(8)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``, with its parents, so that no half of it ever has that name.
-
-    Raises:
-        ImageError: if the disk is full, the folder may not be written, …; what was there stays.
-    """
-    part = part_of(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # Not tempfile, whose files only their owner may read.
-            with part.open("wb") as file:
-                file.write(data)
-            os.replace(part, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise
-    except (OSError, ValueError) as error:
-        reason = damage.system_reason(error)
-    else:
-        return
-    raise ImageError(f"{show(path)}: cannot be written: {reason}")

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from translate.errors import ImageError
-from translate.inference import damage
-from translate.inference.encoding import encode_picture, write_atomic
-from translate.inference.files import SUFFIXES, show
-from translate.inference.samples import samples_of
-
-__all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "encode_picture", "read_picture", "write_atomic"]
+from translate.files import show, system_reason
+from translate.images import damage
+from translate.images.encoding import in_8_bits, on_white
+from translate.images.samples import samples_of
 
 # A few kilobytes can claim to be gigapixels, so this is checked before anything is decoded. It is
 # where Pillow itself refuses, about 13,377 × 13,377: 0.5 GB as 8-bit RGB, 2 GB as the network's
@@ -93,7 +91,7 @@ def _try_to_read(source: Path | bytes) -> tuple[Picture | None, str]:
     try:
         data = source if isinstance(source, bytes) else source.read_bytes()
     except (OSError, ValueError, MemoryError) as error:
-        return None, damage.system_reason(error)
+        return None, system_reason(error)
     if not data:
         return None, "empty file"
     try:
@@ -179,3 +177,16 @@ def _oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+def read_rgb(source: Path) -> NDArray[np.uint8]:
+    """Return a picture as training wants it: (H, W, 3) uint8, what is transparent laid on white.
+
+    Raises:
+        ImageError: as ``read_picture`` does.
+    """
+    picture = read_picture(source)
+    pixels = picture.pixels
+    if picture.alpha is not None:
+        pixels = on_white(pixels, picture.alpha)
+    return np.ascontiguousarray(np.broadcast_to(in_8_bits(pixels), (*pixels.shape[:2], 3)))

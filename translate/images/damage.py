@@ -22,14 +22,6 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
 )
 
 
-def system_reason(error: BaseException) -> str:
-    """Return what the system says of a file, without the path that callers print themselves."""
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text[:1].lower() + text[1:]
-
-
 def reason(error: Exception, data: bytes) -> str:
     """Return one line on why ``data``, which is not empty, could not be decoded."""
     if isinstance(error, MemoryError):

@@ -1,4 +1,4 @@
-"""What a file's name says: its format, its temporary name, and how to print it on one line."""
+"""Files: their formats by name, and what is said of them in one line."""
 
 from __future__ import annotations
 
@@ -60,3 +60,11 @@ def _escape(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
+
+
+def system_reason(error: BaseException) -> str:
+    """Return what the system says of a file, without the path that callers print themselves."""
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text[:1].lower() + text[1:]

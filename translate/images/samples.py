@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from translate.inference import colour
+from translate.images import colour
 
 Samples = tuple[NDArray[Any], NDArray[Any] | None]
 
