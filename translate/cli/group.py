@@ -25,7 +25,7 @@ COMMANDS = {
     "models": ("lists:models", "List the models."),
     "methods": ("lists:methods", "List the methods that train models, or what one can be told."),
     "datasets": ("lists:datasets", "List the readers of training data, or what one can be told."),
-    "plugins": ("lists:plugins", "List the plugins, and why one does not work."),
+    "plugins": ("plugins:plugins", "List the plugins, and why one does not work."),
     "info": ("info:info", "Show what a model is and where it comes from."),
     "import": ("importing:import_", "Make a model of another project's checkpoint."),
     "remove": ("remove:remove", "Delete one of your own models."),

@@ -1,4 +1,4 @@
-"""``translate models``, ``methods``, ``datasets`` and ``plugins``: what there is."""
+"""``translate models``, ``methods`` and ``datasets``: what there is."""
 
 from __future__ import annotations
 
@@ -70,24 +70,3 @@ def datasets(dataset: str | None, as_json: bool) -> None:
         ("DATASET", "KIND", "FROM", "SUMMARY"),
         [(e.name, e.kind, e.plugin, e.summary) for e in entries],
     )
-
-
-@click.command()
-@as_json
-@click.option("--check", is_flag=True, help="Exit with 1 if any plugin is broken.")
-@click.pass_context
-def plugins(ctx: click.Context, as_json: bool, check: bool) -> None:
-    """List the plugins, and why one does not work."""
-    entries = the_host().plugins.values()
-    if as_json:
-        print_json([asdict(entry) for entry in entries])
-    else:
-        print_table(
-            ("PLUGIN", "DISTRIBUTION", "STATE", "BRINGS"),
-            [
-                (e.name, f"{e.distribution} {e.version}", e.state, e.reason or ", ".join(e.brings))
-                for e in entries
-            ],
-        )
-    if check and any(entry.state == "broken" for entry in entries):
-        ctx.exit(1)
