@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 # albumentations asks the package index for news when it is imported, unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-from translate.errors import TranslateError
-from translate.hookspecs import hookimpl
+from translate.errors import TranslateError, UsageError
+from translate.hookspecs import CONTRACT, hookimpl
 from translate.options import Facts, Settings
 
 if TYPE_CHECKING:
+    from translate.bundle import Model, load_model
     from translate.dataset import Dataset, Sample
     from translate.inference.translator import Translator, load
     from translate.method import Batch, Export, Fit, Fixed, Method, Optimizer, Phase, Step
@@ -30,16 +31,19 @@ _LAZY = {
     "Fixed": "translate.method",
     "Imported": "translate.model",
     "Method": "translate.method",
+    "Model": "translate.bundle",
     "Optimizer": "translate.method",
     "Phase": "translate.method",
     "Sample": "translate.dataset",
     "Step": "translate.method",
     "Translator": "translate.inference.translator",
     "load": "translate.inference.translator",
+    "load_model": "translate.bundle",
 }
 
 __version__ = "0.1.0"
 __all__ = [
+    "CONTRACT",
     "Batch",
     "Card",
     "Dataset",
@@ -49,6 +53,7 @@ __all__ = [
     "Fixed",
     "Imported",
     "Method",
+    "Model",
     "Optimizer",
     "Phase",
     "Sample",
@@ -56,8 +61,10 @@ __all__ = [
     "Step",
     "TranslateError",
     "Translator",
+    "UsageError",
     "hookimpl",
     "load",
+    "load_model",
 ]
 
 

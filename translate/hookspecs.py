@@ -7,6 +7,8 @@ imports that only when it is used.
 
 Every ``register`` is a callback of the host, which checks names, refuses duplicates and remembers
 which plugin brought what. A plugin that fails in any way is taken out whole.
+
+``contract = N`` in that module says which contract the plugin was written for; without it, 1.
 """
 
 from __future__ import annotations
@@ -19,6 +21,18 @@ import pluggy
 
 if TYPE_CHECKING:
     import click
+
+# Grows with every hook, argument or name that a plugin can need and an older host lacks.
+CONTRACT = 1
+
+__all__ = [
+    "CONTRACT",
+    "RegisterDataset",
+    "RegisterImporter",
+    "RegisterMethod",
+    "RegisterModel",
+    "hookimpl",
+]
 
 GROUP = "translate"
 hookspec = pluggy.HookspecMarker(GROUP)

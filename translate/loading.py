@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.metadata
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable
@@ -67,6 +69,7 @@ def load_plugin(
     # What a plugin prints is not our output, which another program may be reading.
     with contextlib.redirect_stdout(sys.stderr):
         plugin = _import(point)
+        _check_contract(getattr(plugin, "contract", 1))
         brought.folder = _folder(point)
         hooks = _register(manager, plugin, brought.plugin)
         _collect(manager, plugin, hooks, brought)
@@ -77,10 +80,35 @@ def _import(point: EntryPoint) -> Any:
     try:
         plugin = point.load()
     except (Exception, SystemExit) as error:
+        # It may have asked for what only a newer host has.
+        _check_contract(_stated_contract(point.module))
         raise PluginError(f"cannot import {point.value}: {one_line(error)}") from error
     if plugin is None:
         raise PluginError(f"the entry point {point.value} is None")
     return plugin
+
+
+def _check_contract(wanted: object) -> None:
+    """Refuse a plugin that was written for a newer contract than ours."""
+    if type(wanted) is not int or wanted < 1:
+        raise PluginError(f"contract is {wanted!r}, not a whole number from 1")
+    ours = hookspecs.CONTRACT
+    if wanted > ours:
+        raise PluginError(
+            f"needs contract {wanted}, this translate has {ours}; upgrade image-translate"
+        )
+
+
+def _stated_contract(module: str) -> object:
+    """Return the ``contract`` in the source of a module that cannot be imported, or 1."""
+    with contextlib.suppress(Exception, SystemExit):
+        spec = importlib.util.find_spec(module)
+        source = Path(spec.origin).read_bytes() if spec and spec.origin else b""
+        for node in ast.parse(source).body:
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            if any(isinstance(name, ast.Name) and name.id == "contract" for name in targets):
+                return ast.literal_eval(node.value)  # type: ignore[attr-defined]
+    return 1
 
 
 def _folder(point: EntryPoint) -> Path | None:

@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from translate.dataset import Dataset, Sample
-from translate.errors import UsageError
-from translate.images import read_rgb
-from translate.method import Batch
-from translate.options import Settings
-from translate.pipeline.augment import flip, jitter_colour
-from translate.pipeline.cache import PixelCache
-from translate.pipeline.files import image_files
-from translate.pipeline.seeds import draws, mix, shuffled
+from translate import Batch, Dataset, Sample, Settings, UsageError
+from translate.pipeline import (
+    PixelCache,
+    draws,
+    flip,
+    image_files,
+    jitter_colour,
+    mix,
+    read_rgb,
+    shuffled,
+)
 
 Pixels = NDArray[np.uint8]
 

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from translate import Batch, Export, Facts, Fit, Method, Optimizer, Phase, Settings, Step
 from translate.losses import ImagePool, LeastSquares
-from translate.networks import Norm, PatchGAN, ResnetGenerator, initialise
-from translate.networks.resnet import Upsample
+from translate.networks import Norm, PatchGAN, ResnetGenerator, Upsample, initialise
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 

@@ -14,9 +14,21 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from translate import Batch, Export, Facts, Fit, Fixed, Method, Optimizer, Phase, Settings, Step
-from translate.bundle import Model, load_model
-from translate.errors import UsageError
+from translate import (
+    Batch,
+    Export,
+    Facts,
+    Fit,
+    Fixed,
+    Method,
+    Model,
+    Optimizer,
+    Phase,
+    Settings,
+    Step,
+    UsageError,
+    load_model,
+)
 from translate.losses import LeastSquares, band_distance
 from translate.networks import PatchGAN, ResnetGenerator, initialise
 

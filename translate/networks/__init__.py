@@ -2,6 +2,6 @@
 
 from translate.networks.blocks import Norm, initialise
 from translate.networks.patchgan import PatchGAN
-from translate.networks.resnet import ResnetGenerator
+from translate.networks.resnet import ResnetGenerator, Upsample
 
-__all__ = ["Norm", "PatchGAN", "ResnetGenerator", "initialise"]
+__all__ = ["Norm", "PatchGAN", "ResnetGenerator", "Upsample", "initialise"]

@@ -1,1 +1,42 @@
-"""From bytes to pixels to batches on the device."""
+"""From bytes to pixels to batches on the device: what a reader of training data is made of."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from translate.images import read_rgb
+    from translate.pipeline.augment import flip, jitter_colour
+    from translate.pipeline.cache import PixelCache
+    from translate.pipeline.files import image_files
+    from translate.pipeline.seeds import draws, mix, shuffled
+
+# Imported when first asked for: running a model needs the seeds, but not kornia.
+_LAZY = {
+    "PixelCache": "translate.pipeline.cache",
+    "draws": "translate.pipeline.seeds",
+    "flip": "translate.pipeline.augment",
+    "image_files": "translate.pipeline.files",
+    "jitter_colour": "translate.pipeline.augment",
+    "mix": "translate.pipeline.seeds",
+    "read_rgb": "translate.images",
+    "shuffled": "translate.pipeline.seeds",
+}
+
+__all__ = [
+    "PixelCache",
+    "draws",
+    "flip",
+    "image_files",
+    "jitter_colour",
+    "mix",
+    "read_rgb",
+    "shuffled",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'translate.pipeline' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
