@@ -41,6 +41,17 @@ class Dataset(ABC, Generic[O]):
         """
         self.folders, self.options, self.needs = tuple(folders), options, needs
 
+    @classmethod
+    def example(cls, folder: Path, size: int) -> Mapping[str, Any]:
+        """Write a tiny data set with pictures of size×size, and return the options that read it.
+
+        Methods of this kind are checked on it; without one, they bring samples of their own.
+
+        Raises:
+            NotImplementedError: if the reader has no example.
+        """
+        raise NotImplementedError
+
     @property
     def facts(self) -> Facts:
         """What the data says of itself, for the method and the bundle."""

@@ -74,6 +74,19 @@ class Unpaired(Dataset[UnpairedOptions]):
         self._pixels = PixelCache(self._read)
         self._local = threading.local()
 
+    @classmethod
+    def example(cls, folder: Path, size: int) -> Mapping[str, Any]:
+        """Write three smooth pictures a domain, dark ones and bright ones."""
+        for domain, least in (("A", 0), ("B", 127)):
+            (folder / f"train{domain}").mkdir(parents=True)
+            for number in range(3):
+                few = np.random.default_rng((number, least)).integers(least, least + 128, (3, 3, 3))
+                pixels = cv2.resize(
+                    few.astype(np.uint8), (size, size), interpolation=cv2.INTER_CUBIC
+                )
+                cv2.imwrite(str(folder / f"train{domain}" / f"{number}.png"), pixels)
+        return {"mode": "crop", "size": size}
+
     @property
     def working_size(self) -> int | None:
         return None if self.options.mode == "native" else self.options.size
