@@ -80,7 +80,7 @@ def test_a_band_needs_a_weight() -> None:
 
 
 def picture(value: float, count: int = 1) -> Tensor:
-    return torch.full((count, 1, 2, 2), value)
+    return torch.full((count, 1, 2, 2), float(value))
 
 
 def test_a_pool_that_is_not_full_gives_back_what_comes_in() -> None:
@@ -108,7 +108,7 @@ def test_what_a_pool_gives_back_is_nowhere_else() -> None:
         else:
             out.append(float(pool(picture(value)).mean()))
     kept = [float(image.mean()) for image in pool.images]
-    assert sorted(out + kept) == sorted([*range(5, 10), *range(5, 60)])[5:]
+    assert sorted(out + kept) == list(range(5, 60))
 
 
 def test_a_pool_of_none_passes_everything_on() -> None:

@@ -61,13 +61,10 @@ def test_the_70_pixel_discriminator_has_the_published_size() -> None:
         {"blocks": 7},
     ],
 )
-@pytest.mark.parametrize("size", [(16, 16), (20, 32)])
-def test_pictures_come_back_in_their_own_size(
-    options: dict[str, Any], size: tuple[int, int]
-) -> None:
+def test_pictures_come_back_in_their_own_size(options: dict[str, Any]) -> None:
     network = ResnetGenerator((3, 1), **(SMALL | options))
-    out = network(torch.randn(2, 3, *size))
-    assert out.shape == (2, 1, *size)
+    out = network(torch.randn(2, 3, 16, 20))
+    assert out.shape == (2, 1, 16, 20)
     assert out.abs().max() <= 1
     out.sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -76,7 +73,7 @@ def test_pictures_come_back_in_their_own_size(
 def test_the_stages_are_nine_and_make_up_the_network() -> None:
     network = ResnetGenerator(**(SMALL | {"blocks": 5})).eval()
     names = [name for name, _ in network.stages.named_children()]
-    assert names == "stem down1 down2 body1 body2 body3 up1 up2 head".split()
+    assert names == ["stem", "down1", "down2", "body1", "body2", "body3", "up1", "up2", "head"]
     thirds = [network.stages.get_submodule(f"body{third}") for third in (1, 2, 3)]
     assert [len(list(body.children())) for body in thirds] == [2, 2, 1]
     x = out = torch.randn(1, 3, 16, 16)
@@ -134,12 +131,12 @@ def test_the_smallest_picture_a_discriminator_takes_is_as_documented(layers: int
 
 def test_weights_start_from_a_narrow_normal_distribution() -> None:
     torch.manual_seed(0)
-    network = initialise(ResnetGenerator(norm="batch", blocks=3))
+    network = initialise(ResnetGenerator(norm="batch", blocks=3)).requires_grad_(False)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.weight.numel() > 50_000:
             assert float(module.weight.mean()) == pytest.approx(0, abs=1e-3)
             assert float(module.weight.std()) == pytest.approx(0.02, rel=0.02)
         if isinstance(module, nn.BatchNorm2d):
-            assert float(module.weight.detach().mean()) == pytest.approx(1, abs=0.02)
+            assert float(module.weight.mean()) == pytest.approx(1, abs=0.02)
         bias = getattr(module, "bias", None)
         assert bias is None or not bias.any()

@@ -17,6 +17,7 @@ from torch import nn
 import translate
 from translate import bundle
 from translate.atomic import replacing
+from translate.dataset import Sample
 from translate.errors import TranslateError, UsageError
 from translate.host import the_host
 from translate.method import Batch, Export, Method
@@ -76,6 +77,7 @@ class Run:
         if resume and self._last.exists():
             self._take_up(checkpoint.load(self._last))
         self.log = Log(folder / "log.jsonl")
+        self._previews: list[Sample] = []
 
     def _trainer(self, kind: type[Method[Any]], options: Settings, device: torch.device) -> Trainer:
         torch.manual_seed(self.settings.seed)
@@ -139,6 +141,7 @@ class Run:
                 yield parts, time.monotonic() - asked
 
     def _begin(self) -> None:
+        self._previews = [self.dataset.sample(i, self.settings.seed) for i in range(_PREVIEWS)]
         store(self._options, self.plan)
         self.log.rewind(self.trainer.images)
         method, options = self.plan["method"], self.plan
@@ -211,8 +214,7 @@ class Run:
         """Write what the exports make of the run's first samples: source | output, by export."""
         trainer, rows = self.trainer, []
         trainer.method.eval()
-        for number in range(_PREVIEWS):
-            sample = self.dataset.sample(number, self.settings.seed)
+        for number, sample in enumerate(self._previews):
             batch = collate([sample], [number], trainer.device)
             row = []
             for name, export in trainer.method.exports().items():
