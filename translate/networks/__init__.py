@@ -1,7 +1,17 @@
 """Networks that more than one plugin uses."""
 
-from translate.networks.blocks import Norm, initialise
+from translate.networks.blocks import Downsample, Norm, ResidualBlock, initialise
+from translate.networks.features import features
 from translate.networks.patchgan import PatchGAN
 from translate.networks.resnet import ResnetGenerator, Upsample
 
-__all__ = ["Norm", "PatchGAN", "ResnetGenerator", "Upsample", "initialise"]
+__all__ = [
+    "Downsample",
+    "Norm",
+    "PatchGAN",
+    "ResidualBlock",
+    "ResnetGenerator",
+    "Upsample",
+    "features",
+    "initialise",
+]

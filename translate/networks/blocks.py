@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Literal["instance", "batch", "none"]
+Downsample = Literal["strided", "blur"]
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -33,6 +34,16 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
     if norm == "instance":
         return InstanceNorm(channels)
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
+
+
+def blur() -> nn.Sequential:
+    """Return a layer that blurs and halves: (N, C, H, W) to (N, C, ⌈H/2⌉, ⌈W/2⌉), H, W ≥ 2.
+
+    Two means of two pixels, one after the other, are the filter [1, 2, 1] / 4.
+
+    Source: Zhang 2019, arXiv:1904.11486.
+    """
+    return nn.Sequential(nn.ReflectionPad2d(1), nn.AvgPool2d(2, 1), nn.AvgPool2d(2))
 
 
 def conv3x3(ins: int, outs: int, *, separable: bool, norm: Norm) -> nn.Sequential:

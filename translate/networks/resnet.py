@@ -8,9 +8,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from translate.networks.blocks import Norm, ResidualBlock, norm_layer
+from translate.networks.blocks import Downsample, Norm, ResidualBlock, blur, norm_layer
 
-Upsample = Literal["transposed", "resize"]
+Upsample = Literal["transposed", "resize", "blur"]
 
 
 class ResnetGenerator(nn.Module):
@@ -28,14 +28,17 @@ class ResnetGenerator(nn.Module):
         separable: use depthwise separable convolutions inside the blocks.
         norm: after each convolution but the last.
         dropout: probability inside the blocks.
-        upsample: "transposed" convolutions as published, or "resize" (nearest, then a
-            convolution), which cannot leave a checkerboard (Odena et al. 2016).
+        downsample: "strided" convolutions as published, or "blur": convolved at the full size,
+            blurred and then halved, so that a shifted picture gives a shifted result.
+        upsample: "transposed" convolutions as published, "resize" (nearest, then a convolution),
+            which cannot leave a checkerboard (Odena et al. 2016), or "blur" (doubled with the
+            filter [1, 3, 3, 1], which is bilinear, then a convolution).
 
     Raises:
         ValueError: if ``blocks`` is under 3 or ``inners`` are not as many as the blocks.
 
     Source: Zhu et al. 2017, arXiv:1703.10593, appendix 7.2; the separable form: Li et al. 2020,
-    arXiv:2003.08936.
+    arXiv:2003.08936; the blurred one: Zhang 2019, arXiv:1904.11486.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class ResnetGenerator(nn.Module):
         separable: bool = False,
         norm: Norm = "instance",
         dropout: float = 0.0,
+        downsample: Downsample = "strided",
         upsample: Upsample = "transposed",
     ) -> None:
         super().__init__()
@@ -61,12 +65,17 @@ class ResnetGenerator(nn.Module):
             return nn.Sequential(*layers, norm_layer(norm, outs), nn.ReLU(inplace=True))
 
         def halve(ins: int, outs: int) -> nn.Sequential:
-            return normed(outs, nn.Conv2d(ins, outs, 3, 2, 1, bias=bias))
+            if downsample == "strided":
+                return normed(outs, nn.Conv2d(ins, outs, 3, 2, 1, bias=bias))
+            return nn.Sequential(*normed(outs, nn.Conv2d(ins, outs, 3, 1, 1, bias=bias)), blur())
 
         def double(ins: int, outs: int) -> nn.Sequential:
             if upsample == "transposed":
                 up = nn.ConvTranspose2d(ins, outs, 3, 2, 1, output_padding=1, bias=bias)
                 return normed(outs, up)
+            if upsample == "blur":
+                resize = nn.Upsample(scale_factor=2, mode="bilinear")
+                return normed(outs, resize, nn.Conv2d(ins, outs, 3, 1, 1, bias=bias))
             resize = nn.Upsample(scale_factor=2, mode="nearest")
             conv = nn.Conv2d(ins, outs, 3, bias=bias)
             return normed(outs, resize, nn.ReflectionPad2d(1), conv)
