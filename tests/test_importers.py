@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,7 @@ def unet_state() -> dict[str, Tensor]:
     return down | {"model.model.1.model.1.weight": torch.ones(8, 4, 4, 4)}
 
 
-OTHERS = {
+OTHERS: dict[str, Callable[[], dict[str, Tensor]]] = {
     "CUT": cut_state,
     "U-Net": unet_state,
     "PatchGAN": lambda: {f"model.{n}.weight": torch.ones(4, 4, 4, 4) for n in (0, 2, 5, 8, 11)},
