@@ -49,6 +49,22 @@ class DatasetName(StringParamType):
         return _beginning_with(incomplete, the_host().datasets)
 
 
+class PluginName(StringParamType):
+    """The name of a plugin."""
+
+    name = "plugin"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the plugins that begin with ``incomplete``."""
+        return [
+            CompletionItem(name, help=", ".join(status.brings))
+            for name, status in the_host().plugins.items()
+            if name.startswith(incomplete)
+        ]
+
+
 def _beginning_with(
     incomplete: str, entries: Mapping[str, ModelEntry | MethodEntry | DatasetEntry]
 ) -> list[CompletionItem]:

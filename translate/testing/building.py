@@ -204,7 +204,7 @@ def data(subject: Subject) -> Iterator[Problem]:
     for name, export in subject.exports.items():
         if not export.reads:
             yield Problem(f"{name}: reads is empty", "exports")
-        for wanted in [*export.reads.values(), *filter(None, [export.like])]:
+        for wanted in export.reads.values():
             if wanted not in fields:
                 text = f"{name}: there is no training field {wanted!r}, only {names(fields)}"
                 yield Problem(text, "exports")
