@@ -37,7 +37,7 @@ def test_features_come_in_the_order_asked_and_the_network_is_a_layer() -> None:
 
 def test_features_have_gradients_and_leave_no_hook() -> None:
     network, x = small(), picture().requires_grad_()
-    features(network, x, ["stages.down1"])[0].sum().backward()
+    features(network, x, ["stages.down1"])[0].sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     assert x.grad.abs().sum() > 0
     assert network.stages[0][1].weight.grad is not None  # type: ignore[index]
