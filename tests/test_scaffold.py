@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import translate
+from packages import install
 from translate import scaffold
 from translate.cli.group import cli
 from translate.errors import TranslateError, UsageError
@@ -30,18 +31,6 @@ FILES = {
     "translate_night_owl/__init__.py",
     "translate_night_owl/method.py",
 }
-
-
-def install(project: Path, site: Path) -> None:
-    """Do what ``pip install -e`` does: a dist-info folder and the package, both on the path."""
-    about = tomllib.loads((project / "pyproject.toml").read_text())["project"]
-    info = site / f"{about['name'].replace('-', '_')}-{about['version']}.dist-info"
-    info.mkdir(parents=True)
-    lines = [f"{name} = {module}" for name, module in about["entry-points"]["translate"].items()]
-    (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n"
-    )
-    (info / "entry_points.txt").write_text("\n".join(["[translate]", *lines, ""]))
 
 
 def test_the_template_is_these_files() -> None:
