@@ -125,6 +125,30 @@ def test_mirrored_features_are_turned_back() -> None:
     assert pixels.contrast(mirror(columns, flips), columns, data, ~flips) > straight + 0.1
 
 
+def test_about_half_of_the_inputs_are_mirrored_each_by_its_own_seed() -> None:
+    data = batch(8)
+    seen: list[Tensor] = []
+    for method in (cut(), cut(flip=True)):
+        method.generator.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        method.generator_losses(data, Step(0, 0))
+        straight = [torch.equal(x, y) for x, y in zip(seen[0], data["a"], strict=True)]
+        turned = [torch.equal(x, y.flip(2)) for x, y in zip(seen[0], data["a"], strict=True)]
+        assert all(one != other for one, other in zip(straight, turned, strict=True))
+        assert 1 < sum(turned) < 7 if method.options.flip else all(straight)
+        seen.clear()
+
+
+def test_heads_give_directions() -> None:
+    method, data = cut(), batch()
+    places = torch.arange(5).repeat(2, 1)
+    for found, head in zip(method.encode(data["a"]), method.heads, strict=True):
+        described = head(found, places)
+        assert described.shape == (2, 5, 8)
+        torch.testing.assert_close(described.norm(dim=2), torch.ones(2, 5))
+        swapped = head(found, places.flip(1)).flip(1)
+        torch.testing.assert_close(described, swapped)
+
+
 def test_fastcut_differs_as_published() -> None:
     fast, full = FastCUTOptions(), CUTOptions()
     assert (full.nce_weight, full.identity_weight, full.flip) == (1, 1, False)
