@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate.hookspecs import RegisterMethod, hookimpl
+from translate.hookspecs import RegisterMethod, RegisterModel, hookimpl
 
 
 @hookimpl
@@ -13,4 +13,14 @@ def register_methods(register: RegisterMethod) -> None:
         source="image",
         data="unpaired",
         factory="translate_distill.method:Distill",
+    )
+
+
+@hookimpl
+def register_models(register: RegisterModel) -> None:
+    register(
+        name="horse2zebra",
+        method="distill",
+        summary="turns horses into zebras",
+        file="models/horse2zebra.safetensors",
     )
