@@ -11,6 +11,12 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 
+_STARS: dict[Any, str] = {
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.VAR_KEYWORD: "**",
+}
+
+
 def arguments(thing: Any) -> str:
     """Return a callable's arguments as the docs have them: ``(a, *, b=1, **c)``."""
     factories = _factories(thing)
@@ -21,7 +27,7 @@ def arguments(thing: Any) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and not starred:
             parts.append("*")
         starred |= parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        stars = _STARS.get(parameter.kind, "")
         text = f"{stars}{name}"
         if name in factories:
             text += f"={_written(factories[name])}"

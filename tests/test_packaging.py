@@ -61,3 +61,10 @@ def test_every_file_of_ours_is_in_it(wheel: zipfile.ZipFile) -> None:
             files = [path for path in package.rglob("*.py") if "__pycache__" not in path.parts]
             assert files
             assert {str(path.relative_to(root)) for path in files} <= names
+
+
+def test_the_templates_of_new_plugins_are_in_it(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    templates = [path for path in (ROOT / "translate" / "templates").rglob("*") if path.is_file()]
+    assert any(".github" in path.parts for path in templates)  # hidden folders are easily lost
+    assert {str(path.relative_to(ROOT)) for path in templates} <= names

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 CONTRACT = 1
 
 __all__ = [
-    "CONTRACT",
     "RegisterDataset",
     "RegisterImporter",
     "RegisterMethod",
