@@ -1,4 +1,4 @@
-"""The bundled model, on the example pictures: it is small, and it paints the horse, not the field."""
+"""The bundled model on the example pictures: it is small, and it paints horses, not fields."""
 
 from __future__ import annotations
 
@@ -61,4 +61,4 @@ def _stripes(image: Image.Image) -> NDArray[Any]:
     fine, coarse = (
         np.asarray(grey.filter(ImageFilter.GaussianBlur(radius)), dtype=float) for radius in (4, 16)
     )
-    return np.abs(fine - coarse)
+    return np.asarray(np.abs(fine - coarse))
