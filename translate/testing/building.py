@@ -180,6 +180,11 @@ def meta(subject: Subject) -> Iterator[Problem]:
         loaded = subject.new(device="meta").exports()
     for name, export in loaded.items():
         network = export.network
+        surplus = [n for n, value in weights[name].items() if not isinstance(value, Tensor)]
+        if surplus:
+            text = f"{name}: {surplus[0]} in its state dict is no tensor, as all in a bundle is"
+            yield Problem(f"{text}; use a buffer", type(network))
+            continue
         try:
             fill(network, weights[name], where=name)
         except BundleError as error:

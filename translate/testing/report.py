@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-import translate
-
 if TYPE_CHECKING:
     from translate.testing.subject import Subject
 
@@ -176,18 +174,18 @@ def place(kind: type, at: object) -> str:
         file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
     except (TypeError, OSError):  # no source: made by C, or at a prompt
         file = None
+    if file and file.startswith(tuple(torch.__path__)) and thing is not kind:
+        return place(kind, "")
     return f"{_short(file)}:{max(line, 1)} ({name})" if file else f"{kind.__module__}: {name}"
 
 
 def raised_at(error: BaseException, kind: type) -> str:
-    """Return the line of the plugin's own package that an error came through, if any did."""
+    """Return the line beside the method's own that an error came through, if any did."""
     frames = traceback.extract_tb(error.__traceback__)
     own = inspect.getsourcefile(kind) or ""
     beside = [f for f in frames if own and Path(f.filename).parent == Path(own).parent]
-    libraries = tuple(path for module in (translate, torch) for path in module.__path__)
-    others = [f for f in frames if not f.filename.startswith(("<", *libraries))]
-    found = (beside or others)[-1:]
-    return "".join(f"{_short(frame.filename)}:{frame.lineno} ({frame.name})" for frame in found)
+    last = beside[-1:]
+    return "".join(f"{_short(frame.filename)}:{frame.lineno} ({frame.name})" for frame in last)
 
 
 def _short(file: str) -> str:

@@ -215,15 +215,16 @@ def survives(subject: Subject, name: str, model: Model) -> Iterator[Problem]:
     with doing(f"{name}: its bundle cannot be loaded", "__init__"):
         loaded = _load(subject, name)
     source = subject.source(export, (side, side))
-    missing = [n for n, t in loaded.method.named_buffers(recurse=False) if t.is_meta]
-    hint = f"; no bundle holds the method's own {', '.join(missing)}" if missing else ""
+    beside = [n for n, t in loaded.method.named_buffers(recurse=False) if t.is_meta]
+    hint = f" (as the method's own {', '.join(beside)} are)" if beside else ""
     try:
         apart = _apart(subject.run(model, source), subject.run(loaded, source))
     except Exception as error:
-        raise Broken(f"{name}: fails after loading ({error}){hint}", "translate") from error
+        text = f"{name}: translate() fails after loading ({error}); it may use the network given, "
+        raise Broken(f"{text}but nothing beside it{hint}", "translate") from error
     if not apart <= 1e-6:
-        text = f"{name}: output differs by {apart:.2g} after saving and loading"
-        yield Problem(f"{text}{hint or '; something is in no state dict'}", type(model.network))
+        text = f"{name}: output differs by {apart:.2g} after saving and loading; something that it "
+        yield Problem(f"{text}needs is not in the network's state dict{hint}", type(model.network))
 
 
 def _load(subject: Subject, name: str) -> Model:

@@ -76,12 +76,12 @@ class Session(Trainer):
     def _turn(
         self, turn: int, player: Player, batches: Sequence[Batch], steps: Sequence[Step]
     ) -> dict[str, Tensor]:
-        before = {name: p.detach().clone() for name, p in self.method.named_parameters()}
+        parameters = dict(self.method.named_parameters())
+        before = {name: p.detach().clone() for name, p in parameters.items()}
         terms = super()._turn(turn, player, batches, steps)
-        after = dict(self.method.named_parameters())
-        changed = {name for name, p in after.items() if not torch.equal(p, before[name])}
+        changed = {name for name, p in parameters.items() if not torch.equal(p, before[name])}
         own = {id(p) for p in player.parameters}
-        foreign = {name for name in changed if id(after[name]) not in own}
+        foreign = {name for name in changed if id(parameters[name]) not in own}
         scalars = {name: float(value) for name, value in terms.items()}
         self.turns.append(Turn(player.phase, frozenset(changed), frozenset(foreign), scalars))
         return terms

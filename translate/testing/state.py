@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from translate.method import Fixed
 from translate.options import Settings
 
-_OF_TORCH = vars(nn.Module()).keys() - {"training"}
+_OF_TORCH = vars(nn.Module()).keys()
 
 
 def difference(one: Any, two: Any, name: str = "") -> str:
@@ -29,7 +29,7 @@ def memory_difference(one: nn.Module, two: nn.Module) -> str:
             {name: value for name, value in vars(module).items() if name not in _OF_TORCH}
             for module in (mine, other)
         ]
-        for name in both[0].keys() | both[1].keys():
+        for name in {**both[0], **both[1]}:
             found = difference(both[0].get(name), both[1].get(name), prefix + name)
             if found:
                 return found
@@ -37,13 +37,17 @@ def memory_difference(one: nn.Module, two: nn.Module) -> str:
 
 
 def _differences(one: Any, two: Any, name: str, seen: set[int]) -> Iterator[str]:
-    if id(one) in seen or isinstance(one, nn.Module | Fixed | Settings | type | Callable):
+    if id(one) in seen or isinstance(one, nn.Module | Settings | type | Callable):
         return
+    if isinstance(one, Fixed) and isinstance(two, Fixed):
+        one, two = one.network.state_dict(), two.network.state_dict()
     if type(one) is not type(two):
         yield f"{name} ({_short(one)} and {_short(two)})"
     elif isinstance(one, Tensor | np.ndarray):
-        if one.shape != two.shape or not _equal(one, two):
+        if one.shape != two.shape:
             yield f"{name} ({_short(one)} and {_short(two)})"
+        elif not _equal(one, two):
+            yield f"{name} ({_short(one)} and {_short(two)})" if one.ndim == 0 else name
     elif isinstance(one, str | bytes | int | float | bool | None):
         if one != two:
             yield f"{name} ({_short(one)} and {_short(two)})"
@@ -54,7 +58,7 @@ def _differences(one: Any, two: Any, name: str, seen: set[int]) -> Iterator[str]
 
 def _inside(one: Any, two: Any, name: str, seen: set[int]) -> Iterator[str]:
     if isinstance(one, Mapping):
-        for key in one.keys() | two.keys():
+        for key in {**one, **two}:
             yield from _differences(one.get(key), two.get(key), f"{name}.{key}".strip("."), seen)
     elif isinstance(one, torch.Generator):
         yield from _differences(one.get_state(), two.get_state(), name, seen)

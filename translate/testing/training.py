@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from translate.bundle import Model
 from translate.method import Batch, Fixed, Method, Phase, Step
 from translate.testing.building import data
-from translate.testing.report import Broken, Problem, Skip, check, doing
+from translate.testing.report import Broken, Problem, check, doing
 from translate.testing.running import bundle, survives
 from translate.testing.session import Session, stages
 from translate.testing.state import difference, memory_difference
@@ -84,7 +84,7 @@ def losses(subject: Subject) -> Iterator[Problem]:
                 found = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
                 raise Broken(f"{where}: {name!r} is {found}, not a scalar tensor", phase.losses)
             if not term.isfinite():
-                yield Problem(f"{where}: {name!r} is {float(term)}", phase.losses)
+                yield Problem(f"{where}: {name!r} is {float(term.detach())}", phase.losses)
         if not any(term.requires_grad for term in terms.values()):
             text = f"{where}: none of its terms ({', '.join(terms)}) has a gradient"
             raise Broken(text, phase.losses)
@@ -195,7 +195,7 @@ def _overfit(
     for earlier in stage[: stage.index(phase)]:  # for what they keep
         with only_these_learn(method, Player(earlier).parameters):
             earlier.losses(batch, step)
-    learning = dict(method.named_parameters()).keys()
+    learning = dict(method.named_parameters(remove_duplicate=False)).keys()
     memory = {n: v for n, v in method.state_dict().items() if n not in learning}
     memory, totals = copy.deepcopy(memory), []
     for _ in range(_TURNS):
@@ -222,11 +222,19 @@ def repeats(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"{text}torch's generator, and nowhere else", "phases")
 
 
-@check(repeats, trains=True)
+@check(turns, bundle, trains=True)
+def bundle_after_training(subject: Subject) -> Iterator[Problem]:
+    """A trained network gives the same output from its bundle."""
+    method = subject.session.method.eval()
+    subject.session.stage = []  # so that its next step sets the modes again
+    for name, export in method.exports().items():
+        yield from survives(subject, name, Model(subject.header(name), method, export))
+
+
+@check(repeats, frozen, trains=True)
 def resumes(subject: Subject) -> Iterator[Problem]:
     """A run that was stopped goes on from its checkpoint as if it had not been."""
-    gone_on = Session(subject, seed=0)
-    gone_on.visit_stages()
+    gone_on = subject.session  # nothing looks at it after this
     path = subject.folder / "last.pt"
     with doing("its state_dict() cannot be saved and read back", "get_extra_state"):
         checkpoint.save(path, gone_on.state_dict())
@@ -238,21 +246,11 @@ def resumes(subject: Subject) -> Iterator[Problem]:
         session.steps(session.round)
     found = memory_difference(gone_on.method, resumed.method)
     if found:
-        text = f"a resumed run has forgotten {found}; make it a buffer, or get_extra_state"
-        raise Broken(text, "__init__")
+        text = f"a resumed run has another {found}; memory belongs in buffers or get_extra_state, "
+        raise Broken(f"{text}and prepare() fetches the same each time", "__init__")
     found = difference(gone_on.state_dict(), resumed.state_dict())
     if found:
         yield Problem(f"a resumed run differs in {found}; something is in no state dict")
-
-
-@check(turns, bundle, trains=True)
-def bundle_after_training(subject: Subject) -> Iterator[Problem]:
-    """A trained network gives the same output from its bundle."""
-    method = subject.session.method.eval()
-    if not subject.exports:
-        raise Skip("there is no export")
-    for name, export in method.exports().items():
-        yield from survives(subject, name, Model(subject.header(name), method, export))
 
 
 CHECKS = (
@@ -264,6 +262,6 @@ CHECKS = (
     frozen,
     learns,
     repeats,
-    resumes,
     bundle_after_training,
+    resumes,
 )
