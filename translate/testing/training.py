@@ -167,6 +167,17 @@ def frozen(subject: Subject) -> Iterator[Problem]:
 
 
 @check(turns, trains=True)
+def repeats(subject: Subject) -> Iterator[Problem]:
+    """Training again from the same seed gives the same, bit for bit."""
+    again = Session(subject, seed=0)
+    again.visit_stages()
+    found = difference(subject.session.state_dict(), again.state_dict())
+    if found:
+        text = f"trained twice from the same seed, {found} differ; draw from batch.noise() or "
+        yield Problem(f"{text}torch's generator, and nowhere else", "phases")
+
+
+@check(repeats, trains=True)
 def learns(subject: Subject) -> Iterator[Problem]:
     """Each phase's losses fall when it alone learns one batch and the others stand still."""
     method = subject.ready()
@@ -211,17 +222,6 @@ def _overfit(
     return totals
 
 
-@check(turns, trains=True)
-def repeats(subject: Subject) -> Iterator[Problem]:
-    """Training again from the same seed gives the same, bit for bit."""
-    again = Session(subject, seed=0)
-    again.visit_stages()
-    found = difference(subject.session.state_dict(), again.state_dict())
-    if found:
-        text = f"trained twice from the same seed, {found} differ; draw from batch.noise() or "
-        yield Problem(f"{text}torch's generator, and nowhere else", "phases")
-
-
 @check(turns, bundle, trains=True)
 def bundle_after_training(subject: Subject) -> Iterator[Problem]:
     """A trained network gives the same output from its bundle."""
@@ -260,8 +260,8 @@ CHECKS = (
     losses_in_bf16,
     turns,
     frozen,
-    learns,
     repeats,
+    learns,
     bundle_after_training,
     resumes,
 )
