@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from translate import __version__
 from translate.errors import TranslateError
+from translate.files import SUFFIXES
 from translate.host import the_host
 
 # Where each command is, below translate.cli, and what the help says of it.
@@ -63,7 +64,8 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Read a first word that is no command as the model of ``run``."""
         if self.get_command(ctx, args[0]) is None:
-            if not ctx.resilient_parsing and not the_host().has_model(args[0]):
+            picture = Path(args[0]).suffix.lower() in SUFFIXES
+            if not ctx.resilient_parsing and (picture or not the_host().has_model(args[0])):
                 raise self._unknown(ctx, args[0])
             args = ["run", *args]
         return super().resolve_command(ctx, args)

@@ -85,7 +85,7 @@ class Counter:
     def __init__(self, total: int) -> None:
         self.total = total
         self._began = self._printed = time.monotonic()
-        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._bar: Progress | None = None
         if sys.stderr.isatty():
             self._bar = Progress(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Any
+import sys
+from typing import Any, Literal
 
 import click
 
+from translate.cli.interrupts import Interrupts
 from translate.cli.parameters import ModelName
-from translate.errors import TranslateError, UsageError
+from translate.cli.report import Report, input_of, output_of
+from translate.errors import UsageError
 from translate.files import WRITABLE
 from translate.host import the_host
-from translate.inference.plan import Item, Plan, make_plan, show, stale_parts
-
-_LISTED = 20  # failures repeated at the end
+from translate.inference.plan import Plan, make_plan, show, stale_parts
+from translate.registry import ModelEntry
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the type checker
@@ -21,11 +24,9 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the t
 
     name = "size"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value in ("working", "native"):
-            return str(value)
+            return value
         try:
             pixels = int(value)
         except ValueError:
@@ -112,7 +113,7 @@ def run(
     quality: int,
     overwrite: bool,
     recursive: bool,
-    size: int | str,
+    size: int | Literal["working", "native"],
     strip: bool,
     seed: int,
     device: str,
@@ -138,20 +139,23 @@ def run(
     Outputs that exist are left alone, so the same command again goes on where it stopped.
     """
     entry = the_host().model(model)
+    _refuse_what_cannot_run(entry)
     plan = make_plan(
         inputs, entry.name, out=out, format=format_, overwrite=overwrite, recursive=recursive
     )
-    to_stdout = any(item.output is None for item in plan.items)
-    if as_json and to_stdout:
-        raise UsageError("--json and the picture would share standard output; give -o a file")
     if dry_run:
         _print_plan(plan, as_json=as_json)
         return
+    if any(item.output is None for item in plan.items):
+        _refuse_what_does_not_fit_on_stdout(as_json=as_json)
     for part in stale_parts(plan):
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what is written in its place will say so
+            part.unlink()
 
-    report = Report(plan, entry.name, as_json=as_json, quiet=quiet, verbose=verbose)
-    with report:
+    with (
+        Report(plan, entry.name, as_json=as_json, quiet=quiet, verbose=verbose) as report,
+        Interrupts() as interrupts,
+    ):
         if plan.to_write:
             # Nothing above is slow; what follows imports torch.
             from translate.bundle import load_bundle
@@ -159,128 +163,47 @@ def run(
             from translate.inference.translator import Translator
 
             translator = Translator(
-                load_bundle(entry.path),
-                device=device,
-                precision=precision,
-                size=size,  # type: ignore[arg-type]
+                load_bundle(entry.path), device=device, precision=precision, size=size
             )
             pipeline = Pipeline(
                 translator.engine,
                 Encoding(quality, strip),
+                batch_size=translator.engine.batch_size(batch_size),
                 workers=workers,
                 seed=seed,
-                batch_size=translator.engine.batch_size(batch_size),
             )
-            for outcome in pipeline(plan.to_write):
-                report.done(outcome.item, outcome.error, outcome.seconds)
-                if outcome.error and fail_fast:
-                    break
-    report.close()
+            interrupts.then(pipeline.stop)
+            with contextlib.closing(pipeline(plan.to_write)) as outcomes:
+                for outcome in outcomes:
+                    report.done(outcome.item, outcome.error, outcome.seconds)
+                    if outcome.error and fail_fast:
+                        pipeline.stop()
+        if interrupts:
+            raise KeyboardInterrupt
+    if code := report.close():
+        click.get_current_context().exit(code)
+
+
+def _refuse_what_cannot_run(entry: ModelEntry) -> None:
+    method = the_host().methods.get(entry.method)
+    if method is not None and method.source != "image":
+        raise UsageError(
+            f"model {entry.name}: starts from {method.source}, not from a picture; "
+            "that cannot be run yet"
+        )
+
+
+def _refuse_what_does_not_fit_on_stdout(*, as_json: bool) -> None:
+    if as_json:
+        raise UsageError("--json and the picture would share standard output; give -o a file")
+    if sys.stdout.isatty():
+        raise UsageError("a picture would go to the terminal; give -o a file, or redirect it")
 
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:
     for item in plan.items:
-        output = "-" if item.output is None else str(item.output)
         if as_json:
-            line = {"input": item.source.name, "output": output, "action": item.action}
+            line = {"input": input_of(item), "output": output_of(item), "action": item.action}
             click.echo(json.dumps(line))
         else:
-            click.echo(f"{show(item.source.name)} -> {show(output)} ({item.action})")
-
-
-class Report:
-    """Says what becomes of each picture: a bar on a terminal, lines elsewhere, JSON if asked."""
-
-    def __init__(
-        self, plan: Plan, model: str, *, as_json: bool, quiet: bool, verbose: bool
-    ) -> None:
-        self.plan, self.model = plan, model
-        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
-        self.written = 0
-        self.failures: list[str] = []
-        self._total = len(plan.to_write)
-        self._bar: Any = None
-
-    def __enter__(self) -> Report:
-        for note in self.plan.notes:
-            self._note(note)
-        for item in self.plan.existing:
-            self._json(item, "skipped", None, 0.0)
-        if self._total > 1 and not self.quiet:
-            from translate.cli.progress import Counter
-
-            self._bar = Counter(self._total)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
-        if kind is KeyboardInterrupt:
-            click.echo(
-                f"stopped after {self.written} of {self._total}; run the same command to go on",
-                err=True,
-            )
-
-    def done(self, item: Item, error: str | None, seconds: float) -> None:
-        output = "-" if item.output is None else str(item.output)
-        if error:
-            self.failures.append(error)
-            self._note(f"failed: {error}", always=True)
-        else:
-            self.written += 1
-            the_host().notify(
-                "image_translated",
-                source=item.source.name,
-                output=output,
-                model=self.model,
-                seconds=seconds,
-            )
-            if self.verbose:
-                self._note(f"{show(item.source.name)} -> {show(output)} ({seconds:.2f} s)")
-        self._json(item, "failed" if error else "written", error, seconds)
-        if self._bar:
-            self._bar.advance(self.written, len(self.failures))
-
-    def close(self) -> None:
-        """Print the summary.
-
-        Raises:
-            TranslateError: if a picture failed, so that the exit code says it.
-        """
-        existed = len(self.plan.existing)
-        parts = [f"{self.written} written"] if self.written or not existed else []
-        if existed:
-            parts.append(
-                f"{existed} existed, perhaps made with other options (--overwrite redoes them)"
-            )
-        if not self.failures:
-            if len(self.plan.items) > 1 or existed:
-                self._note(", ".join(parts))
-            return
-        if len(self.plan.items) > 1:
-            for failure in self.failures[:_LISTED]:
-                click.echo(f"  {failure}", err=True)
-            if len(self.failures) > _LISTED:
-                click.echo(f"  and {len(self.failures) - _LISTED} more", err=True)
-        raise TranslateError(", ".join([*parts, f"{len(self.failures)} failed"]))
-
-    def _json(self, item: Item, status: str, error: str | None, seconds: float) -> None:
-        if self.as_json:
-            output = "-" if item.output is None else str(item.output)
-            line = {
-                "input": item.source.name,
-                "output": output,
-                "status": status,
-                "error": error,
-                "seconds": round(seconds, 3),
-            }
-            click.echo(json.dumps(line))
-
-    def _note(self, text: str, *, always: bool = False) -> None:
-        if not self.quiet or always:
-            if self._bar:
-                self._bar.print(text)
-            else:
-                click.echo(text, err=True)
+            click.echo(f"{item.source.name} -> {show(output_of(item))} ({item.action})")

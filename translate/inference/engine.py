@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from translate.bundle import Model
+from translate.errors import ImageError, UsageError
 from translate.images import Picture
 from translate.inference.sizing import apply_change, shrink, working_shape
 from translate.method import Batch
@@ -21,6 +23,7 @@ from translate.pipeline.seeds import mix
 from translate.runtime import pick_device, pick_precision
 
 _ON_A_GPU = 16  # pictures in a batch there; one keeps a CPU's cores busy, and its caches warm
+_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +62,30 @@ class Engine:
     """Runs an image model on batches of prepared pictures.
 
     Args:
+        precision: "auto" computes pictures of 16 bits in fp32, since bf16 has 8.
         size: pictures of more than size² pixels are translated at that size; None: none are.
+
+    Raises:
+        UsageError: if the model starts from something else, or the device or precision is not
+            to be had here.
     """
 
     def __init__(
         self, model: Model, *, device: str = "auto", precision: str = "auto", size: int | None
     ) -> None:
+        reads = set(model.export.reads)
+        if reads != {"image"}:
+            raise UsageError(
+                f"the method {model.header.method!r} starts from {' and '.join(sorted(reads))}, "
+                "not from a picture alone; that cannot be run yet"
+            )
         self.model, self.fit = model, model.fit
         self.device = pick_device(device)
         self.dtype = pick_precision(precision, self.device)
+        self._deep_dtype = torch.float32 if precision == "auto" else self.dtype
         self.size = size if self.fit.scale == 1 else None
-        self.channels = len(model.header.mode[0])  # "L" or "RGB"
-        self.network = _in_precision(model.network.to(self.device), self.dtype)
+        self.channels = len(model.export.mode[0])  # "L" or "RGB"
+        self._networks: dict[torch.dtype, nn.Module] = {}
 
     def batch_size(self, wanted: int | None) -> int:
         """Return how many pictures to run at once."""
@@ -83,18 +98,19 @@ class Engine:
         pixels = _with_channels(picture.pixels, self.channels)
         shape = working_shape(pixels.shape[0], pixels.shape[1], self.size)
         small = shrink(pixels, shape)
-        padding = [(0, self._padding(side)) for side in shape]
-        # Symmetric, since reflection needs more pixels than it adds.
-        padded = (
-            np.pad(small, [*padding, (0, 0)], mode="symmetric")
-            if any(after for _, after in padding)
-            else small
-        )
-        return Prepared(np.ascontiguousarray(padded), shape, picture)
+        rows, columns = (self._mirrored(side) for side in shape)
+        if (len(rows), len(columns)) != shape:
+            small = small[rows][:, columns]
+        return Prepared(np.ascontiguousarray(small), shape, picture)
 
-    def _padding(self, side: int) -> int:
+    def _mirrored(self, side: int) -> NDArray[np.intp]:
+        """Return which of ``side`` pixels stand at each place of a side the network takes.
+
+        Mirrored with the border itself, since without it a mirror needs more pixels than it adds.
+        """
         wanted = max(side, self.fit.minimum)
-        return wanted + -wanted % self.fit.multiple_of - side
+        places = np.arange(wanted + -wanted % self.fit.multiple_of) % (2 * side)
+        return np.minimum(places, 2 * side - 1 - places)
 
     @torch.inference_mode()
     def run(self, items: Sequence[Prepared], seeds: Sequence[int]) -> list[Finished]:
@@ -102,9 +118,11 @@ class Engine:
 
         Raises:
             torch.OutOfMemoryError: if one alone is too large.
+            ImageError: if what the model gives is no picture.
         """
         try:
-            return self._run(items, seeds)
+            if self.fit.independent or len(items) == 1:
+                return self._run(items, seeds)
         except torch.OutOfMemoryError:
             if len(items) == 1:
                 raise
@@ -115,10 +133,10 @@ class Engine:
 
     def _run(self, items: Sequence[Prepared], seeds: Sequence[int]) -> list[Finished]:
         stacked = torch.from_numpy(np.stack([item.pixels for item in items]))  # (N, h, w, C)
-        top = float(np.iinfo(items[0].pixels.dtype).max)
+        top = int(np.iinfo(items[0].pixels.dtype).max)
         # Integers cross the bus and become floats there; channels last is how they lie already.
         x = stacked.to(self.device).permute(0, 3, 1, 2).float().div_(top / 2).sub_(1)
-        y = self._forward(x, seeds)
+        y = self._forward(x, seeds, self.dtype if top == 255 else self._deep_dtype)
         finished = []
         for item, before, after in zip(items, x, y, strict=True):
             h, w = item.shape
@@ -127,37 +145,64 @@ class Engine:
                 result = after.add(1).mul_(top / 2).round_().clamp_(0, top)
                 result = result.to(torch.uint8 if top == 255 else torch.int32)
             else:
-                result = after.clamp(-1, 1)
-                if after.shape[0] == before.shape[0]:
-                    result = result - before[:, :h, :w]
+                result = after.clamp(-1, 1) - in_channels(before[:, :h, :w], len(after))
             finished.append(Finished(result.cpu(), item))
         return finished
 
     @torch.inference_mode()
     def run_tensor(self, x: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Translate (N, C, H, W) in [-1, 1] on the device as it is; returns (N, C, sH, sW)."""
+        """Translate (N, C, H, W) in [-1, 1] on the device as it is; returns (N, C', sH, sW)."""
         height, width = x.shape[2:]
-        padding = (0, self._padding(width), 0, self._padding(height))
-        y = self._forward(F.pad(x, padding, mode="replicate"), seeds)
+        rows, columns = (torch.from_numpy(self._mirrored(side)) for side in (height, width))
+        if (len(rows), len(columns)) != (height, width):
+            x = x[:, :, rows.to(x.device)][..., columns.to(x.device)]
+        if self.fit.independent:
+            y = self._forward(x, seeds, self.dtype)
+        else:
+            each = zip(x[:, None], seeds, strict=True)
+            y = torch.cat([self._forward(one, [seed], self.dtype) for one, seed in each])
         return y[..., : height * self.fit.scale, : width * self.fit.scale].clamp(-1, 1)
 
-    def _forward(self, x: Tensor, seeds: Sequence[int]) -> Tensor:
-        field = next(iter(self.model.export.reads))
-        source = Batch({field: x}, torch.tensor([mix(seed) for seed in seeds]))
-        return self.model(source).float()
+    def _forward(self, x: Tensor, seeds: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Return (N, C', sH, sW) fp32 for (N, C, H, W), both in [-1, 1]."""
+        method, mixed = self.model.method, [mix(seed) for seed in seeds]
+        source = Batch({"image": x}, torch.tensor(mixed), settings=method.RunOptions())
+        with contextlib.ExitStack() as stack:
+            if not self.fit.independent:
+                stack.enter_context(self._seeded(mixed[0]))
+            y = method.translate(self._network(dtype), source).float()
+        wanted = (len(x), *(side * self.fit.scale for side in x.shape[2:]))
+        if y.ndim != 4 or (len(y), *y.shape[2:]) != wanted or y.shape[1] not in (1, 3):
+            raise ImageError(
+                f"the model made {tuple(y.shape)} of {tuple(x.shape)}, which is no picture "
+                f"of {self.fit.scale}× its size"
+            )
+        if not y.isfinite().all():
+            raise ImageError("the model made numbers beyond all bounds; --precision fp32 may help")
+        return y
+
+    def _network(self, dtype: torch.dtype) -> nn.Module:
+        """Return the network in a precision; the model's own stays as it is."""
+        if dtype not in self._networks:
+            network = copy.deepcopy(self.model.network).to(self.device)
+            self._networks[dtype] = _in_precision(network, dtype)
+        return self._networks[dtype]
+
+    @contextlib.contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        """Let torch's own generators, which dropout draws from, depend on the seed alone."""
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
 
     def finish(self, finished: Finished) -> Picture:
         """Return the whole picture: at its own size, with its own alpha, EXIF and profile."""
         picture, result = finished.prepared.picture, finished.result
-        kind = picture.pixels.dtype
         if result.is_floating_point():
-            # A network that makes another kind of pixels changes everything: from black.
-            base = _with_channels(picture.pixels, result.shape[0])
-            if result.shape[0] != self.channels:
-                base, result = np.zeros_like(base), result + 1
+            base = _with_channels(_with_channels(picture.pixels, self.channels), len(result))
             pixels = apply_change(base, result)
         else:
-            pixels = result.permute(1, 2, 0).numpy().astype(kind, copy=False)
+            pixels = result.permute(1, 2, 0).numpy().astype(picture.pixels.dtype, copy=False)
         alpha = picture.alpha
         if alpha is not None and alpha.shape != pixels.shape[:2]:
             size = (pixels.shape[1], pixels.shape[0])
@@ -166,13 +211,23 @@ class Engine:
 
 
 def _with_channels(pixels: NDArray[Any], channels: int) -> NDArray[Any]:
-    """Return (H, W, C) pixels as grey (1) or colour (3)."""
+    """Return (H, W, C) integer pixels as grey (1) or colour (3)."""
     if pixels.shape[2] == channels:
         return pixels
     if channels == 1:
-        grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+        grey = pixels.astype(np.float32) @ np.array(_LUMA, np.float32)
         return np.rint(grey)[..., None].astype(pixels.dtype)
     return np.repeat(pixels, channels, axis=2)
+
+
+def in_channels(x: Tensor, channels: int, dim: int = 0) -> Tensor:
+    """Return floats whose dimension ``dim`` is grey (1) or colour (3)."""
+    if x.shape[dim] == channels:
+        return x
+    if channels == 1:
+        red, green, blue = x.unbind(dim)
+        return (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue).unsqueeze(dim)
+    return x.repeat_interleave(channels, dim)
 
 
 def _in_precision(network: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -187,10 +242,7 @@ def _in_precision(network: nn.Module, dtype: torch.dtype) -> nn.Module:
         return network
 
     def halve(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return (
-            tuple(_cast(arg, dtype) for arg in args),
-            {name: _cast(arg, dtype) for name, arg in kwargs.items()},
-        )
+        return _cast(args, dtype), _cast(kwargs, dtype)
 
     network = network.to(dtype)
     network.register_forward_pre_hook(halve, with_kwargs=True)
@@ -199,6 +251,11 @@ def _in_precision(network: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
-    if isinstance(value, Tensor) and value.is_floating_point():
-        return value.to(dtype)
+    """Return a value with the floats among its tensors in ``dtype``."""
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.is_floating_point() else value
+    if type(value) in (tuple, list):
+        return type(value)(_cast(one, dtype) for one in value)
+    if type(value) is dict:
+        return {name: _cast(one, dtype) for name, one in value.items()}
     return value

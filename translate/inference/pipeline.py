@@ -6,26 +6,36 @@ the number of pictures, and the network is the only thing that is waited for.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
+import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from translate.atomic import write_atomic
-from translate.errors import ImageError, TranslateError
+from translate.files import system_reason
 from translate.images import encode_picture, read_picture
 from translate.inference.engine import Engine, Finished, Prepared
-from translate.inference.plan import Item, show
+from translate.inference.plan import Item
+from translate.registry import one_line
+
+_QUEUED_BYTES = 128 << 20  # of pixels that wait between two stages; but one picture always may
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one item: written, or failed with a reason; in seconds from its reading."""
+    """What became of one item: written, or failed with a reason; and the seconds it took."""
 
     item: Item
     error: str | None
@@ -43,67 +53,100 @@ class Encoding:
 @dataclass(eq=False)
 class _Work:
     item: Item
-    seed: int
-    began: float
     prepared: Prepared
+    seconds: float
+
+
+class _Stopped(BaseException):
+    """Raised where ``stop`` interrupts; never leaves this file."""
 
 
 class Pipeline:
-    """Translates the items of a plan."""
+    """Translates the items of a plan, every one of them under the same seed.
+
+    A seed of its own for each would depend on which others are there, and those that exist
+    already are not.
+    """
 
     def __init__(
         self, engine: Engine, encoding: Encoding, *, batch_size: int, workers: int, seed: int = 0
     ) -> None:
         self.engine, self.encoding = engine, encoding
-        self.batch_size, self.workers, self.seed = batch_size, max(1, workers), seed
+        self.batch_size, self.workers, self.seed = max(1, batch_size), max(1, workers), seed
+        self._stopping = self._interruptible = False
+        self._largest = 1  # bytes of a picture, so far
 
-    def __call__(self, items: Iterable[Item]) -> Iterator[Outcome]:
+    def stop(self) -> None:
+        """Begin nothing more; what is being written is finished.
+
+        May be called at any moment, also by a signal's handler in the thread of the network,
+        which it interrupts.
+        """
+        if not self._stopping:
+            self._stopping = True
+            if self._interruptible:
+                raise _Stopped
+
+    def __call__(self, items: Iterable[Item]) -> Generator[Outcome, None, None]:
         """Yield what became of each item, as it is done; closing it leaves no half files."""
         readers = ThreadPoolExecutor(self.workers, thread_name_prefix="read")
         writers = ThreadPoolExecutor(self.workers, thread_name_prefix="write")
-        writing: deque[Future[Outcome]] = deque()
+        done: deque[Future[Outcome]] = deque()  # or being written, in order
         try:
-            for done in self._batches(self._read(readers, items)):
-                if isinstance(done, Outcome):
-                    yield done
-                    continue
-                for work, result in zip(done, self._run(done), strict=True):
-                    if isinstance(result, str):
-                        yield self._outcome(work, result)
-                    else:
-                        writing.append(writers.submit(self._write, work, result))
-                while len(writing) > self.workers + self.batch_size or (
-                    writing and writing[0].done()
-                ):
-                    yield writing.popleft().result()
-            while writing:
-                yield writing.popleft().result()
+            for batch in self._batches(self._read(readers, items)):
+                if isinstance(batch, Outcome):
+                    done.append(_ready(batch))
+                else:
+                    for work, result in zip(batch, self._run(batch), strict=True):
+                        if isinstance(result, Finished):
+                            done.append(writers.submit(self._write, work, result))
+                        else:
+                            done.append(_ready(Outcome(work.item, result, work.seconds)))
+                while done and (done[0].done() or len(done) > self._room()):
+                    yield done.popleft().result()
+            while done and not self._stopping:
+                yield done.popleft().result()
+        except _Stopped:
+            pass
         finally:
-            readers.shutdown(cancel_futures=True)
+            readers.shutdown(wait=False, cancel_futures=True)
             writers.shutdown(cancel_futures=True)  # waits for files that are being written
+            readers.shutdown()
+        for future in done:
+            if not future.cancelled():
+                yield future.result()
+
+    def _room(self) -> int:
+        """Return how many pictures may wait between two stages."""
+        return max(1, min(self.workers + self.batch_size, _QUEUED_BYTES // self._largest))
 
     def _read(self, pool: ThreadPoolExecutor, items: Iterable[Item]) -> Iterator[_Work | Outcome]:
         """Yield the items read, in order, a few read ahead."""
-        numbered = enumerate(items)
+        left = iter(items)
         ahead: deque[Future[_Work | Outcome]] = deque()
-        while True:
-            for number, item in islice(numbered, self.workers + self.batch_size - len(ahead)):
-                ahead.append(pool.submit(self._read_one, number, item))
+        while not self._stopping:
+            for item in islice(left, max(0, self._room() - len(ahead))):
+                if item.source.path is None:
+                    # Here, since a thread that waits for somebody to type cannot be interrupted.
+                    with self._may_stop():
+                        data = sys.stdin.buffer.read()
+                    ahead.append(pool.submit(self._read_one, item, data))
+                else:
+                    ahead.append(pool.submit(self._read_one, item, item.source.path))
             if not ahead:
                 return
-            yield ahead.popleft().result()
+            work = ahead.popleft().result()
+            if isinstance(work, _Work):
+                self._largest = max(self._largest, work.prepared.picture.pixels.nbytes)
+            yield work
 
-    def _read_one(self, number: int, item: Item) -> _Work | Outcome:
+    def _read_one(self, item: Item, source: Path | bytes) -> _Work | Outcome:
         began = time.monotonic()
-        source = item.source
         try:
-            if source.path is None:
-                picture = read_picture(sys.stdin.buffer.read(), name="standard input")
-            else:
-                picture = read_picture(source.path, name=source.name)
-            return _Work(item, self.seed + number, began, self.engine.prepare(picture))
-        except (ImageError, MemoryError) as error:
-            return Outcome(item, _reason(error), time.monotonic() - began)
+            prepared = self.engine.prepare(read_picture(source, name=""))
+        except Exception as error:
+            return Outcome(item, self._reason(item, error), time.monotonic() - began)
+        return _Work(item, prepared, time.monotonic() - began)
 
     def _batches(self, works: Iterable[_Work | Outcome]) -> Iterator[Sequence[_Work] | Outcome]:
         """Group what may run together; what waits for company is bounded."""
@@ -114,24 +157,30 @@ class Pipeline:
                 continue
             group = waiting.setdefault(work.prepared.key, [])
             group.append(work)
-            if len(group) >= self.batch_size:
+            if len(group) >= min(self.batch_size, self._room()):
                 yield waiting.pop(work.prepared.key)
-            elif sum(len(group) for group in waiting.values()) >= 2 * self.batch_size:
+            elif sum(map(len, waiting.values())) >= 2 * self._room():
                 yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
-        yield from waiting.values()
+        while waiting and not self._stopping:
+            yield waiting.pop(next(iter(waiting)))
 
     def _run(self, works: Sequence[_Work]) -> Sequence[Finished | str]:
         """Return the results, or the reason why there is none."""
-        prepared = [work.prepared for work in works]
+        began = time.monotonic()
         try:
-            return self.engine.run(prepared, [work.seed for work in works])
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if len(works) > 1:  # find out which one it is
-                return [result for work in works for result in self._run([work])]
-            return [_reason(error)]
+            with self._may_stop():
+                return self.engine.run([w.prepared for w in works], [self.seed] * len(works))
+        except Exception as error:
+            if len(works) == 1:
+                return [self._reason(works[0].item, error)]
+        finally:
+            for work in works:
+                work.seconds += (time.monotonic() - began) / len(works)
+        # One by one, to find out which one it is.
+        return [result for work in works for result in self._run([work])]
 
     def _write(self, work: _Work, finished: Finished) -> Outcome:
-        item = work.item
+        item, error, began = work.item, None, time.monotonic()
         try:
             data = encode_picture(
                 self.engine.finish(finished),
@@ -140,22 +189,58 @@ class Pipeline:
                 strip=self.encoding.strip,
             )
             if item.output is None:
-                sys.stdout.buffer.write(data)
-                sys.stdout.buffer.flush()
+                _write_out(data)
             else:
                 write_atomic(item.output, data)
-        except (TranslateError, MemoryError, OSError) as error:
-            return self._outcome(work, _reason(error))
-        return self._outcome(work, None)
+        except BrokenPipeError:
+            raise  # nobody reads: that is no failure of this picture
+        except Exception as problem:
+            error = self._reason(item, problem)
+        return Outcome(item, error, work.seconds + time.monotonic() - began)
 
-    @staticmethod
-    def _outcome(work: _Work, error: str | None) -> Outcome:
-        named = error and f"{show(work.item.source.name)}: {error}"
-        already = error and error.startswith(show(work.item.source.name))
-        return Outcome(work.item, error if already else named, time.monotonic() - work.began)
+    def _reason(self, item: Item, error: Exception) -> str:
+        """Return why an item failed, in one line that names it."""
+        if os.environ.get("TRANSLATE_DEBUG", "0") not in ("", "0"):
+            traceback.print_exception(error)
+        if _is_lack_of_memory(error):
+            reason = "not enough memory"
+            reason += "; a smaller --size may do" if self.engine.fit.scale == 1 else ""
+        elif isinstance(error, OSError):
+            reason = system_reason(error)
+        else:
+            reason = one_line(error)
+        name = item.source.name if item.source.path is not None else "standard input"
+        return f"{name}: {reason}"
+
+    @contextlib.contextmanager
+    def _may_stop(self) -> Iterator[None]:
+        """Let ``stop`` interrupt what is inside at once."""
+        self._interruptible = True
+        try:
+            if self._stopping:
+                raise _Stopped
+            yield
+        finally:
+            self._interruptible = False
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return "not enough memory; a smaller --size or --batch-size may do"
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _ready(value: T) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_result(value)
+    return future
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    # A CPU's allocator has no exception of its own.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )
+
+
+def _write_out(data: bytes) -> None:
+    """Write to standard output, past its buffer, which would try again at exit after an error."""
+    rest = memoryview(data)
+    sys.stdout.flush()
+    out = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    while rest:
+        rest = rest[out.write(rest) or 0 :]

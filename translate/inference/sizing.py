@@ -7,24 +7,26 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-_BAND_ROWS = 256  # rows composed at once, so that no whole picture of floats is ever held
+_BAND_ROWS = 256  # rows composed at once, so that few floats are held beside the integers
 
 
 def working_shape(height: int, width: int, size: int | None) -> tuple[int, int]:
-    """Return the (height, width) to translate at: at most ``size``² pixels, same proportions.
+    """Return the (height, width) to translate at: about ``size``² pixels, same proportions.
 
     Pixels are counted, not sides, because that is what bounds time and memory, and because
-    square training pictures were squeezed from oblong ones.
+    square training pictures were squeezed from oblong ones. The thinnest of strips is shortened
+    further, since no side falls below one pixel.
     """
     if size is None or height * width <= size * size:
         return height, width
     scale = size / math.sqrt(height * width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    rows, columns = round(height * scale), round(width * scale)
+    if rows < 1 or columns < 1:
+        return min(max(rows, 1), size * size), min(max(columns, 1), size * size)
+    return rows, columns
 
 
 def shrink(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
@@ -46,17 +48,11 @@ def apply_change(pixels: NDArray[Any], change: Tensor) -> NDArray[Any]:
     """
     height, width = pixels.shape[:2]
     top = np.iinfo(pixels.dtype).max
-    rows, columns = (_enlarging(change.shape[1], height), _enlarging(change.shape[2], width))
-    wide = (change.float() * (top / 2)) @ columns.T  # (C, h, W)
     out = np.empty_like(pixels)
-    for start in range(0, height, _BAND_ROWS):
-        band = slice(start, start + _BAND_ROWS)
-        added = (rows[band] @ wide).permute(1, 2, 0).numpy()  # (rows, W, C)
-        out[band] = np.clip(np.rint(added + pixels[band]), 0, top)
+    for channel, small in enumerate((change.float() * (top / 2)).numpy()):
+        large = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
+        for start in range(0, height, _BAND_ROWS):
+            band = slice(start, start + _BAND_ROWS)
+            total = np.rint(large[band] + pixels[band, :, channel])
+            out[band, :, channel] = total.clip(0, top)
     return out
-
-
-def _enlarging(small: int, large: int) -> Tensor:
-    """Return the (large, small) matrix of bicubic interpolation along one side."""
-    unit = torch.eye(small)[None, None]  # (1, 1, small, small)
-    return F.interpolate(unit, size=(large, small), mode="bicubic", align_corners=False)[0, 0]

@@ -7,15 +7,24 @@ import os
 from pathlib import Path
 from typing import Literal, overload
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from translate.bundle import Model, load_model
-from translate.images import Picture, encode_picture, read_picture
-from translate.inference.engine import Engine
+from translate.errors import UsageError
+from translate.images import Picture, colour, read_picture
+from translate.images.encoding import in_8_bits
+from translate.inference.engine import Engine, in_channels
 from translate.inference.sizing import working_shape
+
+# PIL's modes, and a format that holds each as it is.
+_AS_FILES = {
+    **dict.fromkeys(("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), "PNG"),
+    **dict.fromkeys(("I", "F", "CMYK", "YCbCr", "LAB"), "TIFF"),
+}
 
 
 class Translator:
@@ -35,6 +44,8 @@ class Translator:
         size: int | Literal["working", "native"] = "working",
     ) -> None:
         wanted = {"working": model.header.working_size, "native": None}
+        if size not in wanted and (not isinstance(size, int) or size < 1):
+            raise UsageError(f"size={size!r}: neither 'working', 'native' nor a number of pixels")
         self.model = model
         self.engine = Engine(
             model,
@@ -62,6 +73,7 @@ class Translator:
 
         Raises:
             ImageError: if a file is no picture that can be read.
+            UsageError: if a tensor is none that the model takes.
         """
         if isinstance(image, Tensor):
             return self._tensor(image, seed)
@@ -69,8 +81,7 @@ class Translator:
             done = self.picture(_from_pil(image), seed=seed)
         else:
             done = self.picture(read_picture(Path(image)), seed=seed)
-        data = encode_picture(done, "png")
-        return Image.open(io.BytesIO(data))
+        return _to_pil(done)
 
     def picture(self, picture: Picture, *, seed: int = 0) -> Picture:
         """Translate a decoded picture, with all that belongs to it."""
@@ -79,17 +90,23 @@ class Translator:
 
     @torch.inference_mode()
     def _tensor(self, image: Tensor, seed: int) -> Tensor:
+        engine = self.engine
         if image.ndim == 3:
             return self._tensor(image[None], seed)[0]
-        engine = self.engine
+        if image.ndim != 4 or image.shape[1] != engine.channels or not image.is_floating_point():
+            raise UsageError(
+                f"a tensor of {image.dtype} {tuple(image.shape)}: expected floats in [-1, 1], "
+                f"(C, H, W) or (N, C, H, W) with C = {engine.channels}"
+            )
         x = image.to(engine.device, torch.float32)
-        shape = working_shape(x.shape[2], x.shape[3], engine.size)
-        small = x if shape == x.shape[2:] else F.interpolate(x, shape, mode="area")
-        y = engine.run_tensor(small, [seed + i for i in range(len(x))])
-        if shape != x.shape[2:]:
-            y = y - small if y.shape == small.shape else y
-            y = F.interpolate(y, x.shape[2:], mode="bicubic")
-            y = (x + y if y.shape == x.shape else y).clamp(-1, 1)
+        height, width = x.shape[2:]
+        shape = working_shape(height, width, engine.size)
+        small = x if shape == (height, width) else F.interpolate(x, shape, mode="area")
+        y = engine.run_tensor(small, [seed] * len(x))
+        if small is not x:
+            change = y - in_channels(small, y.shape[1], dim=1)
+            large = F.interpolate(change, (height, width), mode="bicubic")
+            y = (in_channels(x, y.shape[1], dim=1) + large).clamp(-1, 1)
         return y.to(image.device)
 
 
@@ -112,12 +129,30 @@ def load(
 
 def _from_pil(image: Image.Image) -> Picture:
     """Return a PIL image as a picture, read the way a file of it would be."""
+    if image.mode in _AS_FILES:
+        mode = image.mode
+    else:
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        image = image.convert(mode)
     file = io.BytesIO()
-    image.save(
-        file,
-        format="PNG" if image.mode != "CMYK" else "TIFF",
-        compress_level=0,
-        exif=image.getexif(),
-        icc_profile=image.info.get("icc_profile"),
-    )
+    settings = {"compress_level": 0} if _AS_FILES[mode] == "PNG" else {}
+    try:
+        exif = image.getexif().tobytes()
+    except Exception:  # damaged metadata must not cost the picture
+        exif = b""
+    icc = image.info.get("icc_profile")
+    image.save(file, _AS_FILES[mode], exif=exif, icc_profile=icc, **settings)
     return read_picture(file.getvalue(), name="image")
+
+
+def _to_pil(picture: Picture) -> Image.Image:
+    """Return a PIL image with the picture's EXIF and profile; PIL has no colours of 16 bits."""
+    samples = picture.pixels
+    if picture.alpha is not None:
+        samples = np.concatenate([samples, picture.alpha[..., None]], axis=-1)
+    channels = samples.shape[2]
+    image = Image.fromarray(samples[..., 0] if channels == 1 else in_8_bits(samples))
+    for name, value in (("exif", picture.exif), ("icc_profile", picture.icc)):
+        if value and (name != "icc_profile" or colour.fits(value, picture.pixels.shape[2])):
+            image.info[name] = value
+    return image
