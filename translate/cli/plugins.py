@@ -14,7 +14,10 @@ from translate.host import the_host
 # Where each subcommand is, below translate.cli, and what the help says of it.
 COMMANDS = {
     "check": ("plugins_check:check", "Check what plugins bring against the contract."),
-    "new": ("plugins_new:new", "Write a new plugin with a method called NAME: the package translate-NAME."),
+    "new": (
+        "plugins_new:new",
+        "Write a new plugin with a method called NAME: the package translate-NAME.",
+    ),
 }
 
 
