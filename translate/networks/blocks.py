@@ -93,6 +93,8 @@ def initialise(network: M, deviation: float = 0.02) -> M:
 
     Source: Radford et al. 2015, arXiv:1511.06434, section 4.
     """
+    if any(weight.is_meta for weight in network.parameters()):
+        return network  # built to be loaded; torch would import a second of modules to draw nothing
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, deviation)
