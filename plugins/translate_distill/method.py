@@ -30,7 +30,7 @@ from translate import (
     load_model,
 )
 from translate.losses import LeastSquares, band_distance
-from translate.networks import PatchGAN, ResnetGenerator, initialise
+from translate.networks import PatchGAN, ResnetGenerator, features, initialise
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 Weight = Annotated[float, Field(ge=0)]
@@ -79,6 +79,7 @@ class Distill(Method[DistillOptions]):
                 separable=True,
             )
         )
+        self.depths = [f"stages.{name}" for name, _ in self.student.stages.named_children()]
         if options.adversarial_weight:
             self.judge = initialise(PatchGAN(facts.channels, width=options.judge_width))
         self.objective = LeastSquares()
@@ -133,7 +134,7 @@ class Distill(Method[DistillOptions]):
     def student_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         o = self.options
         taught = self.lesson(batch)
-        learned = features(self.student, batch["a"])
+        learned = features(self.student, batch["a"], self.depths)
         output = learned[-1]
         terms = {"output": band_distance(output, taught[-1], o.band_weights)}
         if o.feature_weight:
@@ -154,7 +155,7 @@ class Distill(Method[DistillOptions]):
         """Return what the teacher makes of side A: after each stage, or the result alone."""
         assert self.model is not None, "prepare() comes before the first step"
         if isinstance(self.model.network, ResnetGenerator):
-            return features(self.model.network, batch["a"])
+            return features(self.model.network, batch["a"], self.depths)
         settings = self.model.method.RunOptions()
         return [self.model(Batch({"image": batch["a"]}, batch.seeds, settings=settings))]
 
@@ -167,15 +168,6 @@ class Distill(Method[DistillOptions]):
 
     def fit(self, export: str) -> Fit:
         return Fit(multiple_of=4, minimum=16)
-
-
-def features(network: ResnetGenerator, images: Tensor) -> list[Tensor]:
-    """Return what each stage gives for (N, C, H, W), the last one being the output."""
-    found, x = [], images
-    for stage in network.stages:
-        x = stage(x)
-        found.append(x)
-    return found
 
 
 def distance(learned: Sequence[Tensor], taught: Sequence[Tensor]) -> Tensor:
