@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import io
+import os
+import signal
 import sys
 import threading
 import time
@@ -16,8 +18,9 @@ import pytest
 from PIL import Image
 
 from simple_methods import simple_model
+from translate.images import Picture
 from translate.inference import pipeline as pipeline_module
-from translate.inference.engine import Engine
+from translate.inference.engine import Engine, Finished
 from translate.inference.pipeline import Encoding, Outcome, Pipeline
 from translate.inference.plan import Item, make_plan
 
@@ -37,10 +40,22 @@ def items(folder: Path, out: Path) -> tuple[Item, ...]:
     return make_plan([str(folder)], "model", out=f"{out}/").to_write
 
 
+class SlowToFinish(Engine):
+    """Keeps the writers busy."""
+
+    def finish(self, finished: Finished) -> Picture:
+        time.sleep(0.03)
+        return super().finish(finished)
+
+
 def pipeline(
-    batch_size: int = 1, workers: int = 2, size: int | None = None, **options: Any
+    batch_size: int = 1,
+    workers: int = 2,
+    size: int | None = None,
+    kind: type[Engine] = Engine,
+    **options: Any,
 ) -> Pipeline:
-    engine = Engine(simple_model(**options), device="cpu", precision="fp32", size=size)
+    engine = kind(simple_model(**options), device="cpu", precision="fp32", size=size)
     return Pipeline(engine, Encoding(), batch_size=batch_size, workers=workers)
 
 
@@ -69,7 +84,7 @@ def test_outcomes_come_in_the_order_of_the_plan(tmp_path: Path) -> None:
     folder = fill(tmp_path / "in", 9, dark=(2, 5))
     (folder / "003.png").write_bytes(b"no picture")
     planned = items(folder, tmp_path / "out")
-    outcomes = list(pipeline(workers=4, dark="RuntimeError")(planned))
+    outcomes = list(pipeline(workers=4, kind=SlowToFinish, dark="RuntimeError")(planned))
     assert [one.item for one in outcomes] == list(planned)
 
 
@@ -123,7 +138,7 @@ def test_a_picture_that_cannot_be_written_fails_alone_and_leaves_nothing(tmp_pat
 
 def test_stopping_finishes_what_is_begun_and_reports_it(tmp_path: Path) -> None:
     folder = fill(tmp_path / "in", 30)
-    running = pipeline(workers=3)
+    running = pipeline(workers=3, kind=SlowToFinish)
     done = []
     for outcome in running(items(folder, tmp_path / "out")):
         done.append(outcome)
@@ -152,6 +167,27 @@ def test_stopping_interrupts_the_network(tmp_path: Path) -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith(("read", "write"))]
 
 
+def test_a_signal_that_stops_interrupts_the_wait_for_standard_input(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+    running = pipeline()
+    before = signal.signal(signal.SIGINT, lambda *_: running.stop())
+    asks = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    gives_up = threading.Timer(20, os.close, (writing,))
+    try:
+        with open(reading) as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            asks.start()
+            gives_up.start()
+            assert list(running(make_plan(["-"], "model").to_write)) == []
+    finally:
+        signal.signal(signal.SIGINT, before)
+        gives_up.cancel()
+        gives_up.join()
+    os.close(writing)
+
+
 def test_leaving_early_leaves_no_half_files_and_no_threads(tmp_path: Path) -> None:
     folder = fill(tmp_path / "in", 20)
     outcomes = pipeline()(items(folder, tmp_path / "out"))
@@ -163,14 +199,15 @@ def test_leaving_early_leaves_no_half_files_and_no_threads(tmp_path: Path) -> No
     assert all(contents(tmp_path / "out")[name] == contents(folder)[name] for name in names)
 
 
-@pytest.mark.parametrize("slow", ["network", "consumer"])
-def test_few_pictures_are_held_however_many_there_are(
-    slow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Counts the pictures alive at each step, with the network or the consumer as the brake."""
+@pytest.mark.parametrize("slow", ["network", "writer", "consumer"])
+def test_few_pictures_are_held_however_many_there_are(slow: str, tmp_path: Path) -> None:
+    """Counts the pictures alive at each step, whichever is the brake."""
     folder = fill(tmp_path / "in", 40)
     held = []
-    running = pipeline(workers=2, seconds=0.02 if slow == "network" else 0.0)
+    running = pipeline(
+        seconds=0.02 if slow == "network" else 0.0,
+        kind=SlowToFinish if slow == "writer" else Engine,
+    )
     for _ in running(items(folder, tmp_path / "out")):
         if slow == "consumer":
             time.sleep(0.02)

@@ -336,8 +336,9 @@ def files_at_most(size: int) -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-    path = [Path("site").absolute(), Path(__file__).parent]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": "1"}
+    path = [str(Path("site").absolute()), str(Path(__file__).parent)]
+    path += [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
 
 
 def start(*words: str, **settings: Any) -> subprocess.Popen[bytes]:
