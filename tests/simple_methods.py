@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from translate import Batch, Export, Facts, Fit, Method, Phase, Settings
@@ -43,10 +44,17 @@ class SimpleOptions(Settings):
     seconds: float = 0.0
 
 
+class SimpleRunOptions(Settings):
+    """What can be said at run time."""
+
+    strength: float = Field(default=1.0, ge=0, le=1, description="share of the shift")
+
+
 class Simple(Method[SimpleOptions]):
     """Adds ``shift``, in other channels and ``scale`` times larger."""
 
     Options = SimpleOptions
+    RunOptions = SimpleRunOptions
 
     def __init__(self, options: SimpleOptions, facts: Facts) -> None:
         super().__init__(options, facts)
@@ -60,9 +68,11 @@ class Simple(Method[SimpleOptions]):
         return {"it": Export(self.network, {o.reads: "a"}, mode=o.mode)}
 
     def translate(self, network: nn.Module, source: Batch) -> Tensor:
-        assert source.settings is not None  # as the contract says of run time
-        out: Tensor = network(source["image"])
-        return out
+        assert isinstance(source.settings, SimpleRunOptions)  # as the contract says of run time
+        x = source["image"]
+        strength = source.settings.strength
+        out: Tensor = network(x)
+        return out if strength == 1 else x + strength * (out - x)
 
     def fit(self, export: str) -> Fit:
         o = self.options

@@ -408,3 +408,25 @@ def test_a_reader_that_goes_away_ends_the_run_without_a_word(model: Models) -> N
         _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (1, b"")
     assert not list(Path().rglob("*.part"))
+
+
+def test_run_time_options_reach_the_method(model: Models) -> None:
+    picture("a.png")
+    result = run("plus", "a.png", "--set", "strength=0.5")
+    assert result.exit_code == 0, result.output
+    assert level("a-plus.png") == 60
+
+
+@pytest.mark.parametrize(
+    ("assignment", "complaint"),
+    [("strength=2", "strength: "), ("colour=red", "no option colour"), ("strength", "NAME=VALUE")],
+)
+def test_wrong_run_time_options_are_refused_in_words(
+    model: Models, assignment: str, complaint: str
+) -> None:
+    picture("a.png")
+    result = run("plus", "a.png", "--set", assignment)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("a-plus.png").exists()

@@ -16,6 +16,7 @@ from translate.errors import UsageError
 from translate.files import WRITABLE
 from translate.host import the_host
 from translate.inference.plan import Plan, make_plan, show, stale_parts
+from translate.options import parse_assignments
 from translate.registry import ModelEntry
 
 
@@ -76,6 +77,13 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the t
     metavar="working|native|N",
     help="Larger pictures are translated at N×N pixels and keep their own detail.",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A run-time option of the model's method; 'translate methods METHOD' lists them.",
+)
 @click.option("--strip", is_flag=True, help="Drop EXIF, with the place and time in it.")
 @click.option(
     "--seed",
@@ -114,6 +122,7 @@ def run(
     overwrite: bool,
     recursive: bool,
     size: int | Literal["working", "native"],
+    assignments: tuple[str, ...],
     strip: bool,
     seed: int,
     device: str,
@@ -138,6 +147,7 @@ def run(
 
     Outputs that exist are left alone, so the same command again goes on where it stopped.
     """
+    settings = parse_assignments(assignments)
     entry = the_host().model(model)
     _refuse_what_cannot_run(entry)
     plan = make_plan(
@@ -163,7 +173,11 @@ def run(
             from translate.inference.translator import Translator
 
             translator = Translator(
-                load_bundle(entry.path), device=device, precision=precision, size=size
+                load_bundle(entry.path),
+                settings=settings,
+                device=device,
+                precision=precision,
+                size=size,
             )
             pipeline = Pipeline(
                 translator.engine,

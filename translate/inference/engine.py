@@ -19,6 +19,7 @@ from translate.errors import ImageError, UsageError
 from translate.images import Picture
 from translate.inference.sizing import apply_change, shrink, working_shape
 from translate.method import Batch
+from translate.options import Settings
 from translate.pipeline.seeds import mix
 from translate.runtime import pick_device, pick_precision
 
@@ -62,6 +63,7 @@ class Engine:
     """Runs an image model on batches of prepared pictures.
 
     Args:
+        settings: the method's run-time options; None: their defaults.
         precision: "auto" computes pictures of 16 bits in fp32, since bf16 has 8.
         size: pictures of more than size² pixels are translated at that size; None: none are.
 
@@ -71,7 +73,13 @@ class Engine:
     """
 
     def __init__(
-        self, model: Model, *, device: str = "auto", precision: str = "auto", size: int | None
+        self,
+        model: Model,
+        *,
+        settings: Settings | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        size: int | None,
     ) -> None:
         reads = set(model.export.reads)
         if reads != {"image"}:
@@ -80,6 +88,7 @@ class Engine:
                 "not from a picture alone; that cannot be run yet"
             )
         self.model, self.fit = model, model.fit
+        self.settings = settings or model.method.RunOptions()
         self.device = pick_device(device)
         self.dtype = pick_precision(precision, self.device)
         self._deep_dtype = torch.float32 if precision == "auto" else self.dtype
@@ -165,12 +174,12 @@ class Engine:
 
     def _forward(self, x: Tensor, seeds: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return (N, C', sH, sW) fp32 for (N, C, H, W), both in [-1, 1]."""
-        method, mixed = self.model.method, [mix(seed) for seed in seeds]
-        source = Batch({"image": x}, torch.tensor(mixed), settings=method.RunOptions())
+        mixed = [mix(seed) for seed in seeds]
+        source = Batch({"image": x}, torch.tensor(mixed), settings=self.settings)
         with contextlib.ExitStack() as stack:
             if not self.fit.independent:
                 stack.enter_context(self._seeded(mixed[0]))
-            y = method.translate(self._network(dtype), source).float()
+            y = self.model.method.translate(self._network(dtype), source).float()
         wanted = (len(x), *(side * self.fit.scale for side in x.shape[2:]))
         if y.ndim != 4 or (len(y), *y.shape[2:]) != wanted or y.shape[1] not in (1, 3):
             raise ImageError(

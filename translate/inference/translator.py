@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from translate.images import Picture, colour, read_picture
 from translate.images.encoding import in_8_bits
 from translate.inference.engine import Engine, in_channels
 from translate.inference.sizing import working_shape
+from translate.options import build
 
 # PIL's modes, and a format that holds each as it is.
 _AS_FILES = {
@@ -31,6 +33,7 @@ class Translator:
     """A model, ready to be called.
 
     Args:
+        settings: run-time options of the model's method, as ``--set`` takes them.
         size: pixels of the sides of a square; larger pictures are translated at that many pixels
             and keep their own detail. "working": what the model was trained at. "native": never.
     """
@@ -39,6 +42,7 @@ class Translator:
         self,
         model: Model,
         *,
+        settings: Mapping[str, Any] | None = None,
         device: str = "auto",
         precision: str = "auto",
         size: int | Literal["working", "native"] = "working",
@@ -49,6 +53,7 @@ class Translator:
         self.model = model
         self.engine = Engine(
             model,
+            settings=build(model.method.RunOptions, settings or {}, what=model.header.method),
             device=device,
             precision=precision,
             size=size if isinstance(size, int) else wanted[size],
@@ -113,6 +118,7 @@ class Translator:
 def load(
     name: str | os.PathLike[str],
     *,
+    settings: Mapping[str, Any] | None = None,
     device: str = "auto",
     precision: str = "auto",
     size: int | Literal["working", "native"] = "working",
@@ -124,7 +130,13 @@ def load(
     Raises:
         UsageError: if there is no such model; BundleError: if its file cannot be used.
     """
-    return Translator(load_model(os.fspath(name)), device=device, precision=precision, size=size)
+    return Translator(
+        load_model(os.fspath(name)),
+        settings=settings,
+        device=device,
+        precision=precision,
+        size=size,
+    )
 
 
 def _from_pil(image: Image.Image) -> Picture:
