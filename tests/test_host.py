@@ -118,6 +118,26 @@ def test_the_commands_work_beside_a_broken_plugin(kind: str, fake_plugin: FakePl
     assert run.invoke(cli, ["plugins", "--check"]).exit_code == 1
 
 
+def test_all_broken_plugins_at_once_leave_a_good_one_and_every_command_working(
+    fake_plugin: FakePlugin,
+) -> None:
+    for number, (code, _) in enumerate(BROKEN.values()):
+        fake_plugin(code, name=f"broken-{number:02}")
+    fake_plugin(GOOD, name="good")
+    run = CliRunner()
+    for words in (["--help"], ["models"], ["methods"], ["datasets"], ["info", "horse2zebra"]):
+        result = run.invoke(cli, words)
+        assert result.exit_code == 0, (words, result.output)
+    plugins = json.loads(run.invoke(cli, ["plugins", "--json"]).stdout)
+    by_name = {plugin["name"]: plugin for plugin in plugins}
+    assert by_name["good"]["state"] == "ok"
+    assert "cats" in run.invoke(cli, ["models"]).stdout
+    for number, (kind, (_, says)) in enumerate(BROKEN.items()):
+        plugin = by_name[f"broken-{number:02}"]
+        assert plugin["state"] == "broken", kind
+        assert all(text in plugin["reason"] for text in says), (kind, plugin["reason"])
+
+
 def test_what_a_plugin_prints_goes_to_standard_error(
     fake_plugin: FakePlugin, capsys: pytest.CaptureFixture[str]
 ) -> None:
