@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shlex
 from collections.abc import Iterator
@@ -60,6 +61,8 @@ def parse(words: list[str]) -> None:
         command, words = inner, words[1:]
     if not isinstance(command, click.Group):
         # What must exist (folders, recipes) need not, where this test runs.
+        command = copy.copy(command)
+        command.params = [copy.copy(parameter) for parameter in command.params]
         for parameter in command.params:
             if isinstance(parameter.type, click.Path):
                 parameter.type = click.Path()
