@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from typing import Any, Literal
 
@@ -167,6 +168,9 @@ def run(
         Interrupts() as interrupts,
     ):
         if plan.to_write:
+            # Threads that wait for each other by spinning hold up the readers, the writers and
+            # whatever else runs: on two cores beside another program that is five times slower.
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             # Nothing above is slow; what follows imports torch.
             from translate.bundle import load_bundle
             from translate.inference.pipeline import Encoding, Pipeline
