@@ -227,6 +227,22 @@ def test_a_case_sensitive_file_system_is_recognised(here: Path) -> None:
 # What exists already
 
 
+@pytest.mark.parametrize("out", [None, "a.jpg/b.png", "a.jpg/new/"])
+def test_a_file_where_a_folder_is_needed_is_refused(out: str | None) -> None:
+    touch("in/a.jpg", "in-zebra", "a.jpg")
+    with pytest.raises(UsageError, match="is a file, where a folder is to be written"):
+        make_plan(["in" if out is None else "in/a.jpg"], "zebra", out=out)
+
+
+def test_a_name_that_becomes_too_long_is_left_to_fail_on_its_own() -> None:
+    long = f"{'b' * 245}.jpg"
+    touch(long, "a.jpg")
+    plan = make_plan([long, "a.jpg"], "zebra")
+    assert [item.action for item in plan.items] == ["write", "write"]
+    assert stale_parts(plan) == ()
+    assert make_plan(["a.jpg"], "zebra", out=f"{'c' * 300}/").to_write
+
+
 def test_existing_outputs_are_skipped_so_that_running_again_goes_on() -> None:
     touch("photos/a.jpg", "photos/b.jpg", "photos-m/a.jpg")
     plan = make_plan(["photos"], "m")

@@ -107,13 +107,14 @@ def make_plan(
     else:
         items, notes = _plan_values(inputs, model, target, format, kind), []
     _refuse_clashes(items)
+    _refuse_files_as_folders(items)
     return Plan(tuple(_with_actions(items, target, overwrite)), tuple(notes))
 
 
 def stale_parts(plan: Plan) -> tuple[Path, ...]:
     """Return the temporary files that an interrupted run has left beside this plan's outputs."""
     parts = (part_of(item.output) for item in plan.items if item.output is not None)
-    return tuple(part for part in parts if part.is_file())
+    return tuple(part for part in parts if os.path.isfile(part))
 
 
 # Where outputs go
@@ -128,8 +129,8 @@ def _read_out(out: str | None) -> _Target:
         raise UsageError("-o: the path is empty")
     path = Path(out)
     ends_in_slash = out.endswith(("/", os.sep))
-    if path.is_dir() or ends_in_slash or not path.suffix:
-        if path.exists() and not path.is_dir():
+    if os.path.isdir(path) or ends_in_slash or not path.suffix:
+        if os.path.exists(path) and not os.path.isdir(path):
             raise UsageError(f"-o {show(out)}: is a file, and its name has no image suffix")
         return _Target("folder", path)
     return _Target("file", path)
@@ -345,6 +346,17 @@ def _refuse_clashes(items: list[Item]) -> None:
             )
 
 
+def _refuse_files_as_folders(items: list[Item]) -> None:
+    """Refuse outputs that could only be written inside of a file."""
+    for folder in dict.fromkeys(item.output.parent for item in items if item.output is not None):
+        # What is not there yet is made.
+        there = next((place for place in (folder, *folder.parents) if os.path.exists(place)), None)
+        if there is not None and not os.path.isdir(there):
+            raise UsageError(
+                f"{show(there)}: is a file, where a folder is to be written; choose another -o"
+            )
+
+
 def _ignores_case(folder: str) -> bool:
     """Return whether the file system that ``folder`` is or will be on takes A and a for one."""
     while True:
@@ -359,7 +371,8 @@ def _ignores_case(folder: str) -> bool:
 
 def _with_actions(items: list[Item], target: _Target, overwrite: bool) -> Iterator[Item]:
     for item in items:
-        exists = item.output is not None and item.output.is_file()
+        # Not Path.is_file, which raises where a name is too long: that is one picture's failure.
+        exists = item.output is not None and os.path.isfile(item.output)
         if exists and not overwrite and target.kind == "file":
             raise UsageError(f"-o {show(target.path)}: exists; add --overwrite to replace it")
         yield replace(item, action="skip" if exists and not overwrite else "write")
