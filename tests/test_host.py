@@ -365,3 +365,28 @@ def test_home_is_where_the_variable_or_the_platform_says(
     assert translate_home() == Path.home() / ".local/share/translate"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert translate_home() == Path.home() / "Library/Application Support/translate"
+
+
+def test_a_name_too_long_for_a_file_is_an_unknown_name() -> None:
+    with pytest.raises(UsageError, match="no model is named"):
+        Host([]).model("a" * 300)
+    assert Host([]).own_path("a" * 300).stem == "a" * 300  # writing it says what is wrong
+
+
+def test_own_models_that_cannot_be_looked_at_take_no_other_down(
+    monkeypatch: pytest.MonkeyPatch, fake_plugin: FakePlugin
+) -> None:
+    fake_plugin(GOOD)
+
+    def refuse(path: Path, *args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert "cats" in Host().models
+    assert "cats" in Host().model_names()
+
+
+def test_an_empty_word_is_no_model() -> None:
+    result = CliRunner().invoke(cli, ["", "a.jpg"])
+    assert result.exit_code == 2
+    assert "the model comes first" not in result.stderr

@@ -208,12 +208,12 @@ class Host:
         return self._find_model(name) is not None
 
     def _find_model(self, name: str) -> ModelEntry | None:
-        if Path(name).name == name and file_of(name).is_file():
+        # Not Path.is_file, which raises where a name is too long or a folder is closed to us.
+        if Path(name).name == name and os.path.isfile(file_of(name)):
             return entry_of(file_of(name))
         if name in self._taken.models:
             return self._taken.models[name]
-        path = Path(name)
-        return entry_of(path) if path.is_file() else None
+        return entry_of(Path(name)) if os.path.isfile(name) else None
 
     def own_path(self, name: str, *, overwrite: bool = False) -> Path:
         """Return where a new model of the user's own called ``name`` belongs.
@@ -231,7 +231,7 @@ class Host:
             plugin = self._taken.models[name].plugin
             raise UsageError(f"model {name!r} comes with plugin {plugin}; choose another name")
         path = file_of(name)
-        if path.exists() and not overwrite:
+        if os.path.exists(path) and not overwrite:
             raise UsageError(f"model {name!r} exists ({path}); --overwrite replaces it")
         return path
 

@@ -11,8 +11,11 @@ from translate.registry import ModelEntry
 
 
 def own_files() -> dict[str, Path]:
-    """Return the files of the user's own models by name."""
-    return {path.stem: path for path in sorted(models_folder().glob(f"[!.]*{SUFFIX}"))}
+    """Return the files of the user's own models by name; none where their folder is closed."""
+    try:
+        return {path.stem: path for path in sorted(models_folder().glob(f"[!.]*{SUFFIX}"))}
+    except OSError:
+        return {}
 
 
 def file_of(name: str) -> Path:

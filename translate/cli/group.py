@@ -75,7 +75,7 @@ class Commands(click.Group):
         error = host.unknown(
             "model or command", word, [*host.model_names(), *self.list_commands(ctx)]
         )
-        if Path(word).exists():
+        if word and os.path.exists(word):
             return type(error)(f"{error}; the model comes first: translate MODEL {word}")
         return error
 
