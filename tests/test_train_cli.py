@@ -129,3 +129,34 @@ def test_a_model_made_meanwhile_is_not_overwritten(data: Path) -> None:
     assert result.exit_code == 2
     assert "'mine' exists" in result.stderr
     assert train(data, "--resume", "--name", "mine", "--overwrite").exit_code == 0
+
+
+def test_the_runs_folder_must_be_one(data: Path) -> None:
+    (data.parent / "file").write_bytes(b"")
+    for out, says in (("", "the path is empty"), (str(data.parent / "file"), "is a file")):
+        result = train(data, "--out", out)
+        assert (result.exit_code, says in result.stderr) == (2, True), result.output
+    result = train(data, "--out", str(data.parent / ("a" * 300)))
+    assert result.exit_code == 1
+    assert "file name too long" in result.stderr
+
+
+def test_data_with_a_name_too_long_is_no_folder(data: Path) -> None:
+    result = train(data / ("a" * 300), "--out", str(data.parent / "run"))
+    assert result.exit_code == 2
+    assert "no such folder" in result.stderr
+
+
+def test_a_run_cannot_go_back_to_fewer_images(data: Path) -> None:
+    assert train(data).exit_code == 0
+    result = train(data, "--resume", "--images", "1")
+    assert result.exit_code == 2
+    assert "has seen 2 images already, which is more than --images 1" in result.stderr
+
+
+def test_a_checkpoint_that_is_none_is_one_short_line(data: Path) -> None:
+    assert train(data).exit_code == 0
+    (data.parent / "run" / "last.pt").write_bytes(b"garbage")
+    result = train(data, "--resume")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("last.pt: not a readable checkpoint\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -157,7 +158,7 @@ class Unpaired(Dataset[UnpairedOptions]):
 def _folders(folders: Sequence[Path], wanted: Sequence[str]) -> dict[str, Path]:
     """Return each wanted domain's folder."""
     for folder in folders:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UsageError(f"--data {folder}: no such folder")
     if len(folders) == 2:  # a method may want the first side only
         return dict(zip(wanted, folders, strict=False))

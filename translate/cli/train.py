@@ -27,7 +27,6 @@ from translate.options import merge, parse_assignments
     "folder",
     metavar="RUN",
     required=True,
-    type=click.Path(path_type=Path),
     help="The run's folder: log, sample grids, checkpoint, models.",
 )
 @click.option(
@@ -74,7 +73,7 @@ from translate.options import merge, parse_assignments
 def train(
     method: str,
     folders: tuple[str, ...],
-    folder: Path,
+    folder: str,
     name: str,
     assignments: tuple[str, ...],
     recipe: Path | None,
@@ -99,6 +98,8 @@ def train(
     --set: translate methods METHOD.
     """
     the_host().method(method)
+    if not folder:
+        raise UsageError("--out: the path is empty")
     names = [part.strip() for part in name.split(",") if part.strip()]
     for wanted in names:
         the_host().own_path(wanted, overwrite=overwrite)
@@ -119,7 +120,7 @@ def train(
     given = split_assignments(parse_assignments(assignments))
     given = merge(given, {"training": {k: v for k, v in flags.items() if v is not None}})
     plan = make_plan(method, folders, dataset, read_recipe(recipe) if recipe else {}, given)
-    run = Run(folder, plan, device=device, resume=resume)
+    run = Run(Path(folder), plan, device=device, resume=resume)
     exports = run.trainer.method.exports()
     if len(names) > len(exports):
         raise UsageError(f"--name: {method} makes {len(exports)} models ({', '.join(exports)})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # whose text tells how to run code in the file
+        raise TranslateError(f"{path}: not a readable checkpoint") from None
     except Exception as error:  # a damaged file fails in whatever part of torch meets the damage
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TranslateError(f"{path}: not a readable checkpoint ({reason})") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -51,10 +52,12 @@ class Run:
         Raises:
             UsageError: if the folder holds a run already, or another one than is to go on.
         """
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise UsageError(f"{folder}: is a file; name a folder for the run")
         self.folder = folder
         self._options, self._last = folder / "options.json", folder / "last.pt"
         before = stored(self._options) if resume else {}
-        if not resume and self._options.exists():
+        if not resume and os.path.exists(self._options):
             raise UsageError(f"{folder}: holds a run already; --resume goes on with it")
 
         self.settings = build(TrainingSettings, plan.training, what="training")
@@ -76,6 +79,11 @@ class Run:
         # A run that was killed before its first checkpoint begins again.
         if resume and self._last.exists():
             self._take_up(checkpoint.load(self._last))
+            if self.trainer.images > self.settings.images:
+                raise UsageError(
+                    f"{folder}: has seen {self.trainer.images:,} images already, "
+                    f"which is more than --images {self.settings.images}"
+                )
         self.log = Log(folder / "log.jsonl")
         self._previews: list[Sample] = []
 
