@@ -165,3 +165,13 @@ def test_the_working_size_is_the_models_own(home: Path, fake_plugin: Any) -> Non
     assert translate.load("small").engine.size == 16
     assert translate.load("small", size="native").engine.size is None
     assert translate.load("small", size=40).engine.size == 40
+
+
+def test_a_tensor_without_pixels_is_refused() -> None:
+    with pytest.raises(UsageError, match="without pixels"):
+        translator()(torch.zeros(3, 0, 5))
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(UsageError, match="fp8: there are auto, fp32, bf16, fp16"):
+        Translator(simple_model(), device="cpu", precision="fp8")

@@ -48,12 +48,14 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """Return the arithmetic to compute in; "auto" is bf16 where the device is fast at it.
 
     Raises:
-        UsageError: if the device cannot compute in it.
+        UsageError: if there is no such precision, or the device cannot compute in it.
     """
     if name == "auto":
         return torch.bfloat16 if bf16_is_fast(device) else torch.float32
     if name == "fp16" and device.type == "cpu":
         raise UsageError("--precision fp16: a CPU does not compute in fp16; use bf16 or fp32")
+    if name not in PRECISIONS:
+        raise UsageError(f"--precision {name}: there are auto, {', '.join(PRECISIONS)}")
     return PRECISIONS[name]
 
 

@@ -105,6 +105,8 @@ class Translator:
             )
         x = image.to(engine.device, torch.float32)
         height, width = x.shape[2:]
+        if not height * width:
+            raise UsageError(f"a tensor of {tuple(image.shape)}: a picture without pixels")
         shape = working_shape(height, width, engine.size)
         small = x if shape == (height, width) else F.interpolate(x, shape, mode="area")
         y = engine.run_tensor(small, [seed] * len(x))
