@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import pickle
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -174,14 +176,17 @@ def test_code_in_a_checkpoint_is_not_run(gain: dict[str, Tensor], tmp_path: Path
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "not a PyTorch checkpoint"),
+        (b"", "not a PyTorch checkpoint, or damaged (EOFError)"),
+        (pickle.dumps({"a": 1}, protocol=4), "not a PyTorch checkpoint"),
         (b"hello", "not a PyTorch checkpoint"),
         (b"PK\x03\x04" + b"\0" * 99, "not a PyTorch checkpoint"),
     ],
 )
 def test_a_file_of_another_kind_is_one_line(data: bytes, says: str, tmp_path: Path) -> None:
     (tmp_path / "net.pth").write_bytes(data)
-    result = run(tmp_path / "net.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = run(tmp_path / "net.pth")
     assert result.exit_code == 1
     assert says in result.stderr
     assert result.stderr.count("\n") == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +91,13 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     if file.suffix == SUFFIX:
         read_header(file)  # says what is wrong with it
     try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles: what cannot be read is said below
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BundleError(f"{file}: {_why_not_unpickled(str(error))}") from error
     except Exception as error:  # a damaged file fails in whatever part of torch meets the damage
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")[:200]
         raise BundleError(f"{file}: not a PyTorch checkpoint, or damaged ({reason})") from error
     tensors = unwrap(loaded)
     if not tensors:
