@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import sys
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -232,3 +236,27 @@ def test_a_failure_to_read_is_not_kept() -> None:
         cache.at([Path("d/a"), Path("d/b")], 1)
     failing = False
     assert cache.at([Path("d/a"), Path("d/b")], 1)[0] == Path("d/b")
+
+
+def test_bad_files_met_in_several_threads_are_reported_a_line_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            time.sleep(0.001)
+            return super().write(text)
+
+    def read(path: Path) -> Pixels:
+        raise ImageError(f"{path}: gone")
+
+    monkeypatch.setattr(sys, "stderr", said := Slow())
+    cache, files = PixelCache(read), [Path(f"d/{number}") for number in range(8)]
+
+    def look(start: int) -> None:
+        with pytest.raises(TranslateError):
+            cache.at(files, start)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(look, range(4)))
+    lines = sorted(said.getvalue().splitlines())
+    assert lines == [f"left out: {file}: gone" for file in files]

@@ -56,7 +56,6 @@ class PixelCache:
 
     def _report(self, file: Path, error: ImageError) -> None:
         with self._lock:
-            known = file in self._bad
-            self._bad.add(file)
-        if not known:
-            print(f"left out: {error}", file=sys.stderr, flush=True)
+            if file not in self._bad:
+                self._bad.add(file)
+                print(f"left out: {error}", file=sys.stderr, flush=True)
