@@ -805,3 +805,9 @@ def test_a_name_too_long_or_a_file_for_a_folder_is_one_line(tmp_path: Path) -> N
 def test_pictures_are_read_without_torch() -> None:
     code = "import sys, translate.images.reading; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+
+
+@pytest.mark.parametrize("name", [f"{'b' * 251}.jpg", f"{'馬' * 83}.jpg"])
+def test_a_name_of_the_greatest_length_can_be_written(name: str, tmp_path: Path) -> None:
+    write_atomic(tmp_path / name, b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,9 +39,14 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
 
 WRITABLE = ("png", "jpg", "webp", "tiff", "bmp")
 
+_LONGEST_NAME = 255  # bytes, on nearly every file system
+
 
 def part_of(path: Path) -> Path:
     """Return the temporary file that stands beside ``path`` while it is being written."""
+    name = os.fsencode(path.name)
+    if len(name) + len("..part") > _LONGEST_NAME:
+        return path.with_name(f".{hashlib.sha256(name).hexdigest()}.part")
     return path.with_name(f".{path.name}.part")
 
 
