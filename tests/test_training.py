@@ -377,7 +377,10 @@ def test_a_teacher_is_in_no_checkpoint_and_moves_with_the_method(tmp_path: Path)
     [
         ({"teacher": ""}, "name the model"),
         ({"teacher": "nobody"}, "nobody"),
-        ({"widths": (4, 6, 8)}, r"stages of widths \(4, 4, 8\)"),
+        (
+            {"widths": (4, 6, 8)},
+            r"widths \(4, 4, 8\);.* --set feature_weight=0 --set stages_until=0 ",
+        ),
     ],
 )
 def test_a_teacher_that_cannot_teach_is_refused(
@@ -690,7 +693,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(tmp_path: Path, data: 
 def test_a_run_that_cannot_be_written_says_so(tmp_path: Path, data: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(TranslateError, match="cannot be written"):
-        finish(start(tmp_path / "file", data))
+        finish(start(tmp_path / "file" / "run", data))
 
 
 def test_sample_grids_do_not_disturb_training(

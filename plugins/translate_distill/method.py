@@ -104,7 +104,7 @@ class Distill(Method[DistillOptions]):
             widths = getattr(network, "widths", "none like the student's")
             raise UsageError(
                 f"distill: {o.teacher} has stages of widths {widths}; --set widths to them, or "
-                "--set feature_weight=0 stages_until=0 to learn from its outputs alone"
+                "--set feature_weight=0 --set stages_until=0 to learn from its outputs alone"
             )
         self.model, self.teacher = model, Fixed(network)
 
