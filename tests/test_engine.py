@@ -145,10 +145,24 @@ def test_a_larger_result_brings_its_alpha_along(dtype: type) -> None:
 def test_out_of_memory_the_batch_is_halved_until_it_fits() -> None:
     pictures = [Picture(np.roll(noise(8, 8, 3), n, axis=0), None) for n in range(7)]
     tight = engine(largest_batch=2)
+    tight._side_by_side = False  # as on a GPU
     made = translate(tight, *pictures)
     for given, one in zip(pictures, made, strict=True):
         assert np.array_equal(given.pixels, one.pixels)
     assert [shape[0] for shape, _ in seen(tight)] == [7, 3, 1, 2, 4, 2, 2]
+
+
+def test_on_a_cpu_small_pictures_of_any_sizes_run_side_by_side_and_large_ones_alone() -> None:
+    cpu = engine(shift=20 * 2 / 255)
+    pictures = [Picture(noise(8 + n, 9, 3) // 2 + 40, None) for n in range(5)]
+    large = cpu.prepare(Picture(np.zeros((1025, 1024, 3), np.uint8), None))
+    assert len({cpu.group(cpu.prepare(one)) for one in pictures}) == 1
+    assert cpu.group(large) not in {cpu.group(cpu.prepare(one)) for one in pictures}
+    before = torch.get_num_threads()
+    for given, made in zip(pictures, translate(cpu, *pictures), strict=True):
+        assert np.array_equal(made.pixels, given.pixels + 20)
+    assert {shape[0] for shape, _ in seen(cpu)} == {1}
+    assert torch.get_num_threads() == before
 
 
 def test_one_picture_that_does_not_fit_is_an_error() -> None:

@@ -128,8 +128,9 @@ def test_a_picture_that_cannot_be_written_fails_alone_and_leaves_nothing(tmp_pat
     fill(folder / "sub", 2)
     out = tmp_path / "out"
     out.mkdir()
-    (out / "sub").write_text("a file where a folder should be")
-    errors = [one.error for one in pipeline()(items(folder, out)) if one.error]
+    planned = items(folder, out)
+    (out / "sub").write_text("a file that has come where a folder should be")
+    errors = [one.error for one in pipeline()(planned) if one.error]
     assert len(errors) == 2
     for name, error in zip(("000.png", "001.png"), errors, strict=True):
         assert error.startswith(f"{folder}/sub/{name}: {out}/sub/{name}: cannot be written: ")

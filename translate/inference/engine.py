@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,8 @@ from translate.options import Settings
 from translate.pipeline.seeds import mix
 from translate.runtime import pick_device, pick_precision
 
-_ON_A_GPU = 16  # pictures in a batch there; one keeps a CPU's cores busy, and its caches warm
+_AT_ONCE = 16  # pictures in a batch at most, where nobody says otherwise
+_SIDE_BY_SIDE_PIXELS = 2**20  # a larger picture keeps all cores busy, and fills the memory, alone
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -40,11 +42,6 @@ class Prepared:
     pixels: NDArray[Any]
     shape: tuple[int, int]
     picture: Picture
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What pictures must share to be in one batch."""
-        return (*self.pixels.shape, self.pixels.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +92,22 @@ class Engine:
         self.size = size if self.fit.scale == 1 else None
         self.channels = len(model.export.mode[0])  # "L" or "RGB"
         self._networks: dict[torch.dtype, nn.Module] = {}
+        self._side_by_side = self.device.type == "cpu" and self.fit.independent
 
     def batch_size(self, wanted: int | None) -> int:
-        """Return how many pictures to run at once."""
+        """Return how many pictures to run at once; on a CPU some for each core, to share out."""
         if not self.fit.independent:
             return 1
-        return wanted or (1 if self.device.type == "cpu" else _ON_A_GPU)
+        usual = 4 * torch.get_num_threads() if self.device.type == "cpu" else _AT_ONCE
+        return wanted or min(usual, _AT_ONCE)
+
+    def group(self, item: Prepared) -> Hashable:
+        """Return what pictures must share to be given to ``run`` together."""
+        return self._small(item) or (*item.pixels.shape, item.pixels.dtype)
+
+    def _small(self, item: Prepared) -> bool:
+        height, width = item.pixels.shape[:2]
+        return self._side_by_side and height * width <= _SIDE_BY_SIDE_PIXELS
 
     def prepare(self, picture: Picture) -> Prepared:
         """Return a picture at working size, padded to what the network takes."""
@@ -123,13 +130,15 @@ class Engine:
 
     @torch.inference_mode()
     def run(self, items: Sequence[Prepared], seeds: Sequence[int]) -> list[Finished]:
-        """Translate pictures of equal ``key`` together; out of memory, in halves.
+        """Translate pictures of one ``group`` together; out of memory, in halves.
 
         Raises:
             torch.OutOfMemoryError: if one alone is too large.
             ImageError: if what the model gives is no picture.
         """
         try:
+            if len(items) > 1 and all(map(self._small, items)):
+                return self._run_side_by_side(items, seeds)
             if self.fit.independent or len(items) == 1:
                 return self._run(items, seeds)
         except torch.OutOfMemoryError:
@@ -140,12 +149,29 @@ class Engine:
         half = len(items) // 2
         return self.run(items[:half], seeds[:half]) + self.run(items[half:], seeds[half:])
 
+    def _run_side_by_side(self, items: Sequence[Prepared], seeds: Sequence[int]) -> list[Finished]:
+        """Run each picture on cores of its own.
+
+        Threads within one picture wait for each other at every layer, and all of them for the
+        one that a reader or a writer has pushed aside.
+        """
+        for dtype in set(map(self._precision_of, items)):
+            self._network(dtype)  # made here, once, before the threads ask for it
+        cores = torch.get_num_threads()
+        count = min(len(items), cores)
+        with ThreadPoolExecutor(count, "run", torch.set_num_threads, (cores // count,)) as pool:
+            return list(pool.map(lambda item, seed: self._run([item], [seed])[0], items, seeds))
+
+    def _precision_of(self, item: Prepared) -> torch.dtype:
+        return self.dtype if item.pixels.dtype == np.uint8 else self._deep_dtype
+
+    @torch.inference_mode()  # again, since it is each thread's own
     def _run(self, items: Sequence[Prepared], seeds: Sequence[int]) -> list[Finished]:
         stacked = torch.from_numpy(np.stack([item.pixels for item in items]))  # (N, h, w, C)
         top = int(np.iinfo(items[0].pixels.dtype).max)
         # Integers cross the bus and become floats there; channels last is how they lie already.
         x = stacked.to(self.device).permute(0, 3, 1, 2).float().div_(top / 2).sub_(1)
-        y = self._forward(x, seeds, self.dtype if top == 255 else self._deep_dtype)
+        y = self._forward(x, seeds, self._precision_of(items[0]))
         finished = []
         for item, before, after in zip(items, x, y, strict=True):
             h, w = item.shape

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -150,17 +150,18 @@ class Pipeline:
 
     def _batches(self, works: Iterable[_Work | Outcome]) -> Iterator[Sequence[_Work] | Outcome]:
         """Group what may run together; what waits for company is bounded."""
-        waiting: dict[object, list[_Work]] = {}
+        waiting: dict[Hashable, list[_Work]] = {}
         for work in works:
             if isinstance(work, Outcome):
                 yield work
                 continue
-            group = waiting.setdefault(work.prepared.key, [])
+            key = self.engine.group(work.prepared)
+            group = waiting.setdefault(key, [])
             group.append(work)
             if len(group) >= min(self.batch_size, self._room()):
-                yield waiting.pop(work.prepared.key)
+                yield waiting.pop(key)
             elif sum(map(len, waiting.values())) >= 2 * self._room():
-                yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
+                yield waiting.pop(max(waiting, key=lambda one: len(waiting[one])))
         while waiting and not self._stopping:
             yield waiting.pop(next(iter(waiting)))
 
