@@ -161,6 +161,7 @@ def test_on_a_cpu_small_pictures_of_any_sizes_run_side_by_side_and_large_ones_al
     before = torch.get_num_threads()
     for given, made in zip(pictures, translate(cpu, *pictures), strict=True):
         assert np.array_equal(made.pixels, given.pixels + 20)
+    cpu.run([large, large], [0, 0])
     assert {shape[0] for shape, _ in seen(cpu)} == {1}
     assert torch.get_num_threads() == before
 

@@ -184,10 +184,11 @@ def test_fail_fast_begins_no_more(model: Models) -> None:
     for number in range(30):
         picture(f"in/{number:02}.png")
     Path("in/03.png").write_bytes(b"")
-    result = run("plus", "in", "--fail-fast", "--workers", "1")
+    result = run("plus", "in", "--fail-fast", "--workers", "1", "--batch-size", "1")
     assert result.exit_code == 1
     made = files("in-plus")
-    assert len(made) < 20
+    assert made[:3] == ["in-plus/00.png", "in-plus/01.png", "in-plus/02.png"]
+    assert len(made) < 15
     last = result.stderr.splitlines()[-1]
     assert last == f"{len(made)} written, 1 failed, {29 - len(made)} not begun"
     assert all(level(path) == 70 for path in made)

@@ -130,7 +130,10 @@ class Engine:
 
     @torch.inference_mode()
     def run(self, items: Sequence[Prepared], seeds: Sequence[int]) -> list[Finished]:
-        """Translate pictures of one ``group`` together; out of memory, in halves.
+        """Translate pictures of one ``group`` together; what cannot be one batch, in halves.
+
+        That is what does not fit into memory, what draws random numbers of its own, and large
+        pictures on a CPU.
 
         Raises:
             torch.OutOfMemoryError: if one alone is too large.
@@ -139,7 +142,7 @@ class Engine:
         try:
             if len(items) > 1 and all(map(self._small, items)):
                 return self._run_side_by_side(items, seeds)
-            if self.fit.independent or len(items) == 1:
+            if len(items) == 1 or (self.fit.independent and not self._side_by_side):
                 return self._run(items, seeds)
         except torch.OutOfMemoryError:
             if len(items) == 1:
