@@ -736,7 +736,10 @@ def test_events_are_told(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyP
     told: list[str] = []
     monkeypatch.setattr(the_host(), "notify", lambda event, **facts: told.append(event))
     finish(start(tmp_path / "run", data, training__images=2))
-    assert told == ["training_started", "training_logged", "checkpoint_saved"]
+    assert told == [
+        *("training_started", "samples_saved", "training_logged", "checkpoint_saved"),
+        "training_ended",
+    ]
 
 
 def test_both_directions_are_installed(tmp_path: Path, data: Path) -> None:

@@ -113,13 +113,28 @@ def register_commands(cli: click.Group) -> None:
 
 
 @hookspec
-def training_started(run: Path, method: str, options: Mapping[str, object]) -> None:
-    """A training begins or goes on in the folder ``run``."""
+def training_started(run: Path, method: str, options: Mapping[str, object], images: int) -> None:
+    """A training begins in the folder ``run``, or goes on after ``images`` training images."""
 
 
 @hookspec
 def training_logged(run: Path, images: int, scalars: Mapping[str, float]) -> None:
     """A line was logged after ``images`` training images."""
+
+
+@hookspec
+def training_alarmed(run: Path, images: int, alarm: str, text: str) -> None:
+    """Something looks wrong: ``text`` says in one sentence what, and what usually helps."""
+
+
+@hookspec
+def samples_saved(run: Path, path: Path, images: int) -> None:
+    """A sample grid, a PNG, is safely on disk."""
+
+
+@hookspec
+def training_ended(run: Path, images: int) -> None:
+    """The training in the folder ``run`` is over: it is done, was stopped, or failed."""
 
 
 @hookspec

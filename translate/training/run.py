@@ -108,7 +108,7 @@ class Run:
             Interrupted: after the first Ctrl-C, once everything is saved.
         """
         trainer, settings = self.trainer, self.settings
-        with asked_to_stop() as stop, closing(self._steps(workers)) as steps:
+        with self._watched(), asked_to_stop() as stop, closing(self._steps(workers)) as steps:
             for first, (parts, waited) in enumerate(steps):
                 if first == 0:
                     self._begin()
@@ -148,12 +148,25 @@ class Run:
                     raise
                 yield parts, time.monotonic() - asked
 
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Tell the plugins when the training is over, however it ends."""
+        try:
+            yield
+        finally:
+            the_host().notify("training_ended", run=self.folder, images=self.trainer.images)
+
     def _begin(self) -> None:
         self._previews = [self.dataset.sample(i, self.settings.seed) for i in range(_PREVIEWS)]
         store(self._options, self.plan)
         self.log.rewind(self.trainer.images)
-        method, options = self.plan["method"], self.plan
-        the_host().notify("training_started", run=self.folder, method=method, options=options)
+        the_host().notify(
+            "training_started",
+            run=self.folder,
+            method=self.plan["method"],
+            options=self.plan,
+            images=self.trainer.images,
+        )
         self.log.clear()
 
     def _report(self, before: int, progress: Progress) -> None:
@@ -232,7 +245,9 @@ class Run:
                 row += [*(image[0] for image in fields.values()), output[0]]
             rows.append(row)
         set_modes(trainer.method, trainer.stage)
-        grid.save_grid(self.folder / "samples" / f"{trainer.images:08}.png", rows)
+        path = self.folder / "samples" / f"{trainer.images:08}.png"
+        grid.save_grid(path, rows)
+        the_host().notify("samples_saved", run=self.folder, path=path, images=trainer.images)
 
     @staticmethod
     def install(names: Sequence[str], made: Sequence[Path], *, overwrite: bool) -> list[Path]:
