@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from translate.networks.blocks import Downsample, Norm, blur, norm_layer
@@ -10,12 +11,13 @@ from translate.networks.blocks import Downsample, Norm, blur, norm_layer
 class PatchGAN(nn.Module):
     """Scores overlapping patches: (N, C, H, W) in [-1, 1] to (N, 1, h, w) unbounded scores.
 
-    With 3 layers each score sees 70×70 pixels, with 1 layer 16×16, with 5 layers 286×286.
+    With 3 layers each score sees 70×70 pixels, with 1 layer 16×16, with 5 layers 286×286. With 0
+    it is the PixelGAN, whose 1×1 convolutions judge each pixel's colours alone.
 
     Args:
-        channels: of the image, or of the images laid on each other.
+        channels: of the image and of what is given beside it, together.
         width: channels after the first layer; they double up to eight times that.
-        layers: how many halvings; pictures need sides of at least 3·2^layers.
+        layers: how many halvings; pictures need sides of at least 3·2^layers, with 0 layers of 1.
         norm: after each convolution but the first and the last.
         downsample: "strided" convolutions as published, or "blur": convolved at the full size,
             blurred and then halved, which scores shifted pictures alike.
@@ -34,6 +36,16 @@ class PatchGAN(nn.Module):
         downsample: Downsample = "strided",
     ) -> None:
         super().__init__()
+        if not layers:
+            self.layers = nn.Sequential(
+                nn.Conv2d(channels, width, 1),
+                nn.LeakyReLU(0.2, True),
+                nn.Conv2d(width, 2 * width, 1, bias=norm != "batch"),
+                norm_layer(norm, 2 * width),
+                nn.LeakyReLU(0.2, True),
+                nn.Conv2d(2 * width, 1, 1),
+            )
+            return
         blurred = downsample == "blur"
         stride = 1 if blurred else 2
         parts: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride, 1), nn.LeakyReLU(0.2, True)]
@@ -53,6 +65,7 @@ class PatchGAN(nn.Module):
             ins = outs
         self.layers = nn.Sequential(*parts, nn.Conv2d(ins, 1, 4, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.layers(x)
+    def forward(self, x: Tensor, *given: Tensor) -> Tensor:
+        """Return the scores of images, judged together with the images ``given`` beside them."""
+        scores: Tensor = self.layers(torch.cat([x, *given], 1) if given else x)
         return scores
