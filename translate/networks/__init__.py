@@ -4,6 +4,7 @@ from translate.networks.blocks import Downsample, Norm, ResidualBlock, initialis
 from translate.networks.features import features
 from translate.networks.patchgan import PatchGAN
 from translate.networks.resnet import ResnetGenerator, Upsample
+from translate.networks.unet import UNet
 
 __all__ = [
     "Downsample",
@@ -11,6 +12,7 @@ __all__ = [
     "PatchGAN",
     "ResidualBlock",
     "ResnetGenerator",
+    "UNet",
     "Upsample",
     "features",
     "initialise",
