@@ -82,6 +82,16 @@ def test_a_killed_run_that_goes_on_has_each_point_once(tmp_path: Path, data: Pat
     assert steps(read(folder), "generator/cycle") == [2, 4, 6, 8]
 
 
+def test_a_run_killed_before_its_first_checkpoint_begins_its_curves_again(
+    tmp_path: Path, data: Path
+) -> None:
+    folder = tmp_path / "run"
+    finish(start(folder, data, training__images=4))
+    (folder / "last.pt").unlink()
+    finish(start(folder, data, resume=True))
+    assert steps(read(folder), "generator/cycle") == [2, 4, 6, 8]
+
+
 def test_a_run_that_fails_closes_its_file(tmp_path: Path, data: Path) -> None:
     def fail(images: int, scalars: object) -> None:
         if images == 2:

@@ -23,9 +23,7 @@ class Boards:
         self.close(run)  # of an earlier training in this process that ended without a word
         # A killed run may have written past its checkpoint; purging hides that from the curves.
         self._writers[run] = SummaryWriter(
-            str(run / "tensorboard"),
-            purge_step=images + 1 if images else None,
-            flush_secs=_SECONDS,
+            str(run / "tensorboard"), purge_step=images + 1, flush_secs=_SECONDS
         )
 
     def scalars(self, run: Path, images: int, scalars: Mapping[str, float]) -> None:
