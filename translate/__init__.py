@@ -14,6 +14,7 @@ from translate.hookspecs import CONTRACT, hookimpl
 from translate.options import Facts, Settings
 
 if TYPE_CHECKING:
+    from translate.adversarial import AdversarialOptions, Discriminator, PatchGANOptions
     from translate.bundle import Model, load_model
     from translate.dataset import Dataset, Sample
     from translate.inference.translator import Translator, load
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 # What needs torch is imported when it is first asked for: the hooks module of a plugin says
 # "from translate import hookimpl", and that must stay light.
 _LAZY = {
+    "AdversarialOptions": "translate.adversarial",
     "Batch": "translate.method",
     "Card": "translate.model",
     "Dataset": "translate.dataset",
+    "Discriminator": "translate.adversarial",
     "Export": "translate.method",
     "Fit": "translate.method",
     "Fixed": "translate.method",
@@ -33,6 +36,7 @@ _LAZY = {
     "Method": "translate.method",
     "Model": "translate.bundle",
     "Optimizer": "translate.method",
+    "PatchGANOptions": "translate.adversarial",
     "Phase": "translate.method",
     "Sample": "translate.dataset",
     "Step": "translate.method",
@@ -44,9 +48,11 @@ _LAZY = {
 __version__ = "0.1.0"
 __all__ = [
     "CONTRACT",
+    "AdversarialOptions",
     "Batch",
     "Card",
     "Dataset",
+    "Discriminator",
     "Export",
     "Facts",
     "Fit",
@@ -55,6 +61,7 @@ __all__ = [
     "Method",
     "Model",
     "Optimizer",
+    "PatchGANOptions",
     "Phase",
     "Sample",
     "Settings",

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from translate.options import Facts, Settings
+from translate.runtime import global_mean
 
 O = TypeVar("O", bound=Settings)  # noqa: E741
 N = TypeVar("N", bound=nn.Module)
@@ -80,12 +80,7 @@ class Step:
 
     def mean(self, x: Tensor) -> Tensor:
         """Return x's mean over all processes, differentiable: for losses that need the batch's."""
-        if not dist.is_initialized():
-            return x.mean()
-        from torch.distributed.nn.functional import all_reduce
-
-        total: Tensor = all_reduce(x.mean())  # type: ignore[no-untyped-call]
-        return total / dist.get_world_size()
+        return global_mean(x)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
+import torch.distributed as dist
+from torch import Tensor
 
 from translate.errors import UsageError
 
@@ -67,3 +69,13 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         return
     with torch.autocast(device.type, dtype):
         yield
+
+
+def global_mean(x: Tensor) -> Tensor:
+    """Return x's mean over all processes, differentiable: a scalar."""
+    if not dist.is_initialized():
+        return x.mean()
+    from torch.distributed.nn.functional import all_reduce
+
+    total: Tensor = all_reduce(x.mean())  # type: ignore[no-untyped-call]
+    return total / dist.get_world_size()

@@ -1,7 +1,32 @@
 """Losses that more than one plugin uses."""
 
-from translate.losses.adversarial import LeastSquares
 from translate.losses.bands import band_distance, frequency_bands
+from translate.losses.equilibrium import Equilibrium
+from translate.losses.objectives import (
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Objective,
+    Relativistic,
+    Wasserstein,
+)
+from translate.losses.penalties import gradient_penalty, local_penalty, r1_penalty
 from translate.losses.pool import ImagePool
 
-__all__ = ["ImagePool", "LeastSquares", "band_distance", "frequency_bands"]
+__all__ = [
+    "Equilibrium",
+    "Hinge",
+    "ImagePool",
+    "LeastSquares",
+    "Minimax",
+    "NonSaturating",
+    "Objective",
+    "Relativistic",
+    "Wasserstein",
+    "band_distance",
+    "frequency_bands",
+    "gradient_penalty",
+    "local_penalty",
+    "r1_penalty",
+]

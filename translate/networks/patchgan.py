@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from translate.networks.blocks import Downsample, Norm, blur, norm_layer
 
@@ -21,9 +22,11 @@ class PatchGAN(nn.Module):
         norm: after each convolution but the first and the last.
         downsample: "strided" convolutions as published, or "blur": convolved at the full size,
             blurred and then halved, which scores shifted pictures alike.
+        spectral: divide each convolution's weight by its largest singular value.
+        dropout: chance that a channel is left out after each layer but the first and the last.
 
     Source: Isola et al. 2016, arXiv:1611.07004, appendix 6.1.2; the blurred form: Zhang 2019,
-    arXiv:1904.11486.
+    arXiv:1904.11486; spectral norm: Miyato et al. 2018, arXiv:1802.05957.
     """
 
     def __init__(
@@ -34,21 +37,16 @@ class PatchGAN(nn.Module):
         layers: int = 3,
         norm: Norm = "instance",
         downsample: Downsample = "strided",
+        spectral: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if not layers:
-            self.layers = nn.Sequential(
-                nn.Conv2d(channels, width, 1),
-                nn.LeakyReLU(0.2, True),
-                nn.Conv2d(width, 2 * width, 1, bias=norm != "batch"),
-                norm_layer(norm, 2 * width),
-                nn.LeakyReLU(0.2, True),
-                nn.Conv2d(2 * width, 1, 1),
-            )
-            return
-        blurred = downsample == "blur"
-        stride = 1 if blurred else 2
-        parts: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride, 1), nn.LeakyReLU(0.2, True)]
+        blurred = downsample == "blur" and layers > 0
+        # The 1×1 form has as many layers as that with one halving.
+        size, border, layers = (4, 1, layers) if layers else (1, 0, 1)
+        stride = 1 if blurred or size == 1 else 2
+        first = nn.Conv2d(channels, width, size, stride, border)
+        parts: list[nn.Module] = [first, nn.LeakyReLU(0.2, True)]
         if blurred:
             parts.append(blur())
         ins = width
@@ -56,14 +54,20 @@ class PatchGAN(nn.Module):
             outs = width * min(2**layer, 8)
             last = layer == layers
             parts += [
-                nn.Conv2d(ins, outs, 4, 1 if last else stride, 1, bias=norm != "batch"),
+                nn.Conv2d(ins, outs, size, 1 if last else stride, border, bias=norm != "batch"),
                 norm_layer(norm, outs),
                 nn.LeakyReLU(0.2, True),
             ]
+            if dropout:
+                parts.append(nn.Dropout2d(dropout))
             if blurred and not last:
                 parts.append(blur())
             ins = outs
-        self.layers = nn.Sequential(*parts, nn.Conv2d(ins, 1, 4, 1, 1))
+        self.layers = nn.Sequential(*parts, nn.Conv2d(ins, 1, size, 1, border))
+        if spectral:
+            for module in self.layers:
+                if isinstance(module, nn.Conv2d):
+                    spectral_norm(module)
 
     def forward(self, x: Tensor, *given: Tensor) -> Tensor:
         """Return the scores of images, judged together with the images ``given`` beside them."""

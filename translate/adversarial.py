@@ -1,0 +1,362 @@
+"""A network that judges pictures, with the objective that it and the generator minimise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from translate.errors import UsageError
+from translate.losses.augment import Kind, augment
+from translate.losses.equilibrium import Equilibrium
+from translate.losses.objectives import (
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Objective,
+    Relativistic,
+    Wasserstein,
+)
+from translate.losses.penalties import Critic, gradient_penalty, local_penalty, r1_penalty
+from translate.method import Batch, Optimizer
+from translate.options import Settings
+from translate.pipeline.seeds import draws, mix
+
+Name = Literal["minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "dragan", "began", "hinge"]
+
+# Streams of a sample's random numbers that no method uses.
+_REAL, _FAKE, _GENERATED, _SEGMENTS, _LABELS, _AROUND = range(100, 106)
+
+_NO_TARGETS = {
+    "wgan": "its scores have no targets",
+    "wgan-gp": "its scores have no targets",
+    "hinge": "its margins are no targets",
+    "began": "it compares reconstruction errors",
+}
+_NOT_RELATIVE = {
+    "minimax": "it takes the generator's side that does not saturate",
+    "wgan": "its scores count by their difference already",
+    "wgan-gp": "its scores count by their difference already",
+    "began": "its errors count by their difference already",
+}
+_OWN_BOUND = {
+    "wgan": "the slope is bounded by weight_clip",
+    "wgan-gp": "the slope is bounded by gradient_penalty",
+    "dragan": "the slope is bounded by gradient_penalty",
+    "began": "its balance takes the penalty's place",
+}
+
+
+class AdversarialOptions(Settings):
+    """The objective of a discriminator and its generator."""
+
+    adversarial: Name = Field(
+        default="lsgan", description="the objective of both players; lsgan and hinge are calm"
+    )
+    relativistic: bool = Field(
+        default=False, description="compare with the other side's mean; generators see real ones"
+    )
+    gradient_penalty: float = Field(
+        default=10.0, ge=0, le=1e4, description="of slopes off 1, for wgan-gp and dragan"
+    )
+    weight_clip: float = Field(
+        default=0.01, gt=0, le=100, description="largest weight of wgan's critic; less is flatter"
+    )
+    r1: float = Field(
+        default=0.0, ge=0, le=1e4, description="of slopes at real pictures; more is calmer"
+    )
+    r1_every: int = Field(
+        default=16, ge=1, le=1000, description="turns between r1's, each weighing so much more"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, le=0.5, description="how far real's target is below 1; less confident"
+    )
+    label_noise: float = Field(
+        default=0.0, ge=0, le=0.5, description="share of the samples with real and fake swapped"
+    )
+    diversity: float = Field(
+        default=0.5, ge=0, le=1, description="began's gamma; less is sharper and less diverse"
+    )
+    balance_rate: float = Field(
+        default=0.001, gt=0, le=1, description="began's lambda_k, how fast the balance moves"
+    )
+    augment: tuple[Kind, ...] = Field(
+        default=(), description="of what the discriminator sees; for few pictures"
+    )
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> AdversarialOptions:
+        name = self.adversarial
+        for option, why in (
+            ("label_smoothing", _NO_TARGETS),
+            ("label_noise", _NO_TARGETS),
+            ("relativistic", _NOT_RELATIVE),
+            ("r1", _OWN_BOUND),
+        ):
+            if getattr(self, option) and name in why:
+                raise ValueError(f"{option} has no place in {name}: {why[name]}")
+        for option, owners in (
+            ("gradient_penalty", ("wgan-gp", "dragan")),
+            ("weight_clip", ("wgan",)),
+            ("diversity", ("began",)),
+            ("balance_rate", ("began",)),
+        ):
+            changed = getattr(self, option) != type(self).model_fields[option].default
+            if changed and name not in owners:
+                raise ValueError(f"{option} does nothing in {name}; it is for {', '.join(owners)}")
+        return self
+
+
+class PatchGANOptions(AdversarialOptions):
+    """For methods whose discriminator is a PatchGAN: with whether it wins, how it is built."""
+
+    critic_width: int = Field(default=64, ge=4, le=256, description="discriminators' channels")
+    critic_layers: int = Field(
+        default=3, ge=0, le=6, description="3 sees 70×70 pixels; more sees larger patches"
+    )
+    critic_spectral: bool = Field(
+        default=False, description="bound the slope of each of the discriminators' layers"
+    )
+    critic_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="chance in the discriminators; more memorises less"
+    )
+
+
+class Discriminator(nn.Module):
+    """A network that judges pictures, with what it and the generator minimise.
+
+    Pictures are (N, C, H, W) in [-1, 1]; ``given`` are conditions, which the network
+    gets after them. Every random number is keyed by the batch's seeds. Losses are fp32 scalars.
+
+    Args:
+        network: maps (N, C, H, W) to unbounded scores (N, ...), more being more real.
+        options: the objective.
+        reconstructs: the network maps pictures to pictures instead, and what it reconstructs well
+            is real: BEGAN's.
+
+    Attributes:
+        updates: turns of the discriminator for each of the generator's that the objective asks for.
+
+    Raises:
+        UsageError: if the objective cannot work with such a network.
+    """
+
+    def __init__(
+        self, network: nn.Module, options: AdversarialOptions, *, reconstructs: bool = False
+    ) -> None:
+        super().__init__()
+        name = options.adversarial
+        mixes = any(isinstance(module, _BatchNorm) for module in network.modules())
+        kind = type(network).__name__
+        if name == "began" and not reconstructs:
+            raise UsageError(
+                f"adversarial=began: judges by how well it reconstructs pictures, but {kind} gives "
+                "scores; choose another objective"
+            )
+        if reconstructs and name != "began":
+            raise UsageError(
+                f"adversarial={name}: judges by scores, but {kind} reconstructs; choose began"
+            )
+        if mixes and name == "wgan-gp":
+            raise UsageError(
+                f"adversarial=wgan-gp: bounds each picture's slope, but batch norm in {kind} mixes "
+                "pictures; choose another norm, or dragan"
+            )
+        self.network, self.options, self.reconstructs = network, options, reconstructs
+        self.objective = make_objective(options)
+        self.updates = 5 if name in ("wgan", "wgan-gp") else 1
+        # Batch norm would see real and fake pictures as one batch.
+        self.together = not mixes
+        self.turns = self.judged = 0  # turns settled; losses since the last report
+        self.above: Tensor
+        self.penalty: Tensor
+        self.register_buffer("above", torch.zeros(()))
+        self.register_buffer("penalty", torch.zeros(()))
+
+    def optimizer(self, default: Optimizer) -> Optimizer:
+        """Return ``default`` with what the objective's paper trains both players with."""
+        match self.options.adversarial:
+            case "wgan":  # with momentum its training is unstable: section 4.3
+                return replace(default, name="rmsprop", lr=5e-5)
+            case "wgan-gp":
+                return replace(default, name="adam", lr=1e-4, betas=(0.0, 0.9))
+            case "began":
+                return replace(default, name="adam", lr=1e-4)
+            case _:
+                return default
+
+    def forward(self, x: Tensor, *given: Tensor) -> Tensor:
+        """Return the scores of (N, C, H, W): unbounded, more being more real."""
+        return self._score(self.network(x, *given), x)
+
+    def _score(self, out: Tensor, x: Tensor) -> Tensor:
+        if not self.reconstructs:
+            return out
+        return -(x.float() - out.float()).abs().flatten(1).mean(1)  # (N,)
+
+    def discriminator_loss(
+        self, real: Tensor, fake: Tensor, batch: Batch, *, given: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """Return what the discriminator minimises, with its penalties: a scalar.
+
+        Args:
+            real, fake: (N, C, H, W) in [-1, 1]; nothing flows back into the fakes.
+            batch: whose samples they are.
+            given: conditions of both.
+        """
+        seen_real, real_given = self._seen(real.detach(), batch, given, _REAL)
+        seen_fake, fake_given = self._seen(fake.detach().to(real.dtype), batch, given, _FAKE)
+        if self.together and seen_real.shape == seen_fake.shape:
+            both = [torch.cat(pair) for pair in zip(real_given, fake_given, strict=True)]
+            real_scores, fake_scores = self(torch.cat([seen_real, seen_fake]), *both).chunk(2)
+        else:
+            real_scores = self(seen_real, *real_given)
+            fake_scores = self(seen_fake, *fake_given)
+        self._compare(real_scores, fake_scores)
+        if self.options.label_noise:
+            real_scores, fake_scores = self._swap(real_scores, fake_scores, batch)
+        loss = self.objective.discriminator(real_scores, fake_scores)
+        penalty = self._penalty(seen_real, seen_fake, batch, real_given)
+        return loss if penalty is None else loss + penalty
+
+    def generator_loss(
+        self, fake: Tensor, real: Tensor, batch: Batch, *, given: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """Return what the generator minimises: a scalar.
+
+        Args:
+            fake: (N, C, H, W) in [-1, 1], with its graph.
+            real: as many; only the relativistic objectives look at them.
+            batch: whose samples they are.
+            given: conditions of both.
+        """
+        seen, its_given = self._seen(fake, batch, given, _GENERATED)
+        scores = self(seen, *its_given)
+        if not self.options.relativistic:
+            return self.objective.generator(scores)
+        with torch.no_grad():
+            seen, its_given = self._seen(real, batch, given, _REAL)
+            real_scores = self(seen, *its_given)
+        return self.objective.generator(scores, real_scores)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Do what follows each of its optimizer steps: clip weights, move BEGAN's balance."""
+        self.turns += 1
+        if self.options.adversarial == "wgan":
+            limit = self.options.weight_clip
+            for parameter in self.network.parameters():
+                parameter.clamp_(-limit, limit)
+        if isinstance(self.objective, Equilibrium):
+            self.objective.settle()
+
+    @torch.no_grad()
+    def report(self) -> dict[str, Tensor]:
+        """Return what became of the losses since the last report: scalars on the device.
+
+        ``above`` is the share of scores in which real is above fake: 0.5 is confused, 1 too strong.
+        With a penalty, ``penalty`` is the last one, weighted; with BEGAN, ``balance`` is k
+        and ``convergence`` its measure. Nothing, if there were no losses.
+        """
+        if not self.judged:
+            return {}
+        report = {"above": self.above / self.judged}
+        if self._penalised:
+            report["penalty"] = self.penalty.clone()
+        if isinstance(self.objective, Equilibrium):
+            report["balance"] = self.objective.balance.clone()
+            report["convergence"] = self.objective.convergence.clone()
+        self.above.zero_()
+        self.judged = 0
+        return report
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"turns": self.turns, "judged": self.judged}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.turns, self.judged = state["turns"], state["judged"]
+
+    def _seen(
+        self, images: Tensor, batch: Batch, given: Sequence[Tensor], stream: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        return augment(images, given, self.options.augment, batch.seeds, stream)
+
+    @torch.no_grad()
+    def _compare(self, real: Tensor, fake: Tensor) -> None:
+        if real.shape != fake.shape:
+            fake = fake.float().mean()
+        above = (real > fake).float().mean() + 0.5 * (real == fake).float().mean()
+        self.above += above
+        self.judged += 1
+
+    def _swap(self, real: Tensor, fake: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Exchange the scores of some samples."""
+        chance = draws(batch.seeds, 1, _LABELS).to(real.device, non_blocking=True)
+        swapped = (chance < self.options.label_noise).view(-1, *[1] * (real.ndim - 1))
+        return torch.where(swapped, fake, real), torch.where(swapped, real, fake)
+
+    @property
+    def _penalised(self) -> bool:
+        o = self.options
+        return o.r1 > 0 or (o.adversarial in ("wgan-gp", "dragan") and o.gradient_penalty > 0)
+
+    def _penalty(
+        self, real: Tensor, fake: Tensor, batch: Batch, given: Sequence[Tensor]
+    ) -> Tensor | None:
+        o = self.options
+        if not self._penalised or (o.r1 and self.turns % o.r1_every):
+            return None
+        critic = self._critic(given)
+        if o.r1:
+            penalty = o.r1 * o.r1_every * r1_penalty(critic, real)
+        elif o.adversarial == "wgan-gp":
+            share = draws(batch.seeds, 1, _SEGMENTS)[:, 0]
+            penalty = o.gradient_penalty * gradient_penalty(critic, real, fake, share)
+        else:
+            noise = normal(batch.seeds, real.shape[1:], _AROUND)
+            penalty = o.gradient_penalty * local_penalty(critic, real, noise)
+        self.penalty.copy_(penalty.detach())
+        return penalty
+
+    def _critic(self, given: Sequence[Tensor]) -> Critic:
+        """Return the scores as a function of pictures alone, in fp32.
+
+        It calls ``forward`` since that goes around what compiled the module: a compiled graph
+        cannot be differentiated twice.
+        """
+        fixed = [g.detach().float() if g.is_floating_point() else g for g in given]
+        return lambda x: self._score(self.network.forward(x, *fixed), x)
+
+
+def make_objective(options: AdversarialOptions) -> Objective | Equilibrium:
+    """Return the objective on scores that the options name."""
+    smoothing = options.label_smoothing
+    objective: Objective
+    match options.adversarial:
+        case "began":
+            return Equilibrium(options.diversity, options.balance_rate)
+        case "minimax":
+            return Minimax(smoothing=smoothing)
+        case "wgan" | "wgan-gp":
+            return Wasserstein()
+        case "lsgan":
+            # Differences have no sign of their own: fake is as far below 0 as real is above.
+            low = -1.0 if options.relativistic else 0.0
+            objective = LeastSquares(low=low, smoothing=smoothing)
+        case "hinge":
+            objective = Hinge()
+        case _:  # DRAGAN is this with a penalty
+            objective = NonSaturating(smoothing=smoothing)
+    return Relativistic(objective) if options.relativistic else objective
+
+
+def normal(seeds: Tensor, shape: Sequence[int], stream: int) -> Tensor:
+    """Return normal noise (N, *shape): row i depends on ``seeds[i]`` and ``stream`` alone."""
+    generators = [torch.Generator().manual_seed(mix(int(seed), stream)) for seed in seeds]
+    return torch.stack([torch.randn(tuple(shape), generator=g) for g in generators])
