@@ -38,14 +38,14 @@ class Line:
             if name.endswith(f"/{last}")
         }
 
-    def loss(self, phase: str) -> float | None:
-        """Return the sum of a phase's terms, or None if it took no turn."""
-        terms = [
-            value
+    def terms(self, phase: str) -> dict[str, float]:
+        """Return a phase's loss terms; none if it took no turn."""
+        others = (f"{phase}/gradient", f"{phase}/rate")
+        return {
+            name: value
             for name, value in self.scalars.items()
-            if name.startswith(f"{phase}/") and name not in (f"{phase}/gradient", f"{phase}/rate")
-        ]
-        return sum(terms) if terms else None
+            if name.startswith(f"{phase}/") and name not in others
+        }
 
     @property
     def judge(self) -> str:
@@ -108,18 +108,19 @@ class TooStrong(Fault):
         self._early = Early()
 
     def signs(self, line: Line) -> dict[str, str]:
-        losses = {phase: line.loss(phase) for phase in line.judges}
         shares = [
-            abs(loss) / max(self._early.of(phase, loss), 1e-12)
-            for phase, loss in losses.items()
-            if loss is not None
+            loss / max(self._early.of(name, loss), 1e-12)
+            for phase in line.judges
+            for name, loss in line.terms(phase).items()
+            if loss >= 0  # below 0 it is a Wasserstein critic's, which has no floor
         ]
-        if not shares or max(shares) > 0.05 or not line.warm:
+        share = min(shares, default=1.0)
+        if share > 0.05 or not line.warm:
             return {}
         return {
-            judge: f"{judge} puts {above:.0%} of real above made and its loss is {max(shares):.0%} "
-            "of what it was: it is too strong for the generator to learn from it; slow it down "
-            f"with {line.rate(line.judge, 0.25)}"
+            judge: f"{judge} puts {above:.0%} of real above made and its loss is {share:.1%} of "
+            "what it was: it is too strong for the generator to learn from it; slow it down with "
+            f"{line.rate(line.judge, 0.25)}"
             for judge, above in line.ending("above").items()
             if above >= 0.98
         }
@@ -141,7 +142,8 @@ class TooWeak(Fault):
             f"{line.rate(line.judge, 4)}, or take two turns for each of the generator's with "
             f"--set training.players.{line.judge}.updates=2"
             for judge, above in line.ending("above").items()
-            if above <= 0.55
+            # BEGAN balances its players: made pictures above real ones is its aim.
+            if above <= 0.55 and f"{judge}/balance" not in line.scalars
         }
 
 
@@ -159,9 +161,9 @@ class VanishingGradient(Fault):
     def signs(self, line: Line) -> dict[str, str]:
         signs = {}
         for phase, gradient in line.ending("gradient").items():
-            loss = line.loss(phase)
-            if phase in line.judges or loss is None:
+            if phase in line.judges:
                 continue
+            loss = sum(line.terms(phase).values())
             first = self._losses.setdefault(phase, loss)
             share = gradient / max(self._early.of(phase, gradient), 1e-12)
             if share <= 0.01 and loss >= min(first, first / 2):

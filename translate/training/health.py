@@ -55,12 +55,14 @@ class Health:
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Take in the lines of a log as they were written; no alarm in them is told again."""
+        told = set(self._told)
         for line in lines:
             if "alarm" in line:
-                self._told.add(line["alarm"])
-            else:
+                told.add(line["alarm"])
+            elif "images" in line:
                 scalars = {k: v for k, v in line.items() if isinstance(v, int | float)}
                 self.line(line["images"], scalars)
+        self._told = told  # what was due but not written is told with the next line
 
     def _watch(self, fault: Fault, line: Line) -> list[Alarm]:
         signs = fault.signs(line)

@@ -19,8 +19,9 @@ class Diverged(TranslateError):
 
     def __init__(self, images: int, what: str) -> None:
         super().__init__(
-            f"training stopped at {images:,} images: {what}; what was saved before is intact "
-            "(a lower learning rate or --precision fp32 may help)"
+            f"training stopped at {images:,} images: {what}, most often since the learning rate "
+            "is too high; what was saved before is intact; begin again with a lower rate "
+            "(--set training.players.all.lr=5e-5) or with --precision fp32"
         )
 
 

@@ -1,0 +1,187 @@
+"""Alarms: each fault is told once, in a sentence, and healthy lines are passed over in silence."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from translate.training.health import Alarm, Health
+
+Scalars = dict[str, float]
+LINES = 60
+
+
+def healthy(number: int) -> Scalars:
+    """Return a line of a CycleGAN's that goes well, a little noisy."""
+    noise = random.Random(number)
+    wave = noise.uniform(0.85, 1.15)
+    return {
+        "images_per_second": 10.0,
+        "generator/adversarial": 0.8 * wave,
+        "generator/cycle": wave * (3 + 4 * math.exp(-number / 10)),
+        "generator/gradient": 2 * wave,
+        "generator/rate": 2e-4,
+        "discriminator/a": wave * (0.16 + 0.3 * math.exp(-number / 3)),
+        "discriminator/gradient": wave,
+        "discriminator/rate": 2e-4,
+        "critic_a/above": min(1.0, 0.93 * wave),
+        "a2b/spread": 0.9 * wave * (1 - math.exp(-(number + 1) / 5)),
+        "a2b/luminance": 0.6 * wave,
+        "a2b/data_luminance": 0.1,
+    }
+
+
+def since(start: int, change: Callable[[int, Scalars], Scalars]) -> Iterable[Scalars]:
+    """Yield healthy lines with something changed from line ``start`` on."""
+    for number in range(LINES):
+        line = healthy(number)
+        yield line | change(number - start, line) if number >= start else line
+
+
+def told(lines: Iterable[Scalars], health: Health | None = None) -> list[Alarm]:
+    """Return all alarms over lines that are 200 images apart."""
+    health = health or Health(["discriminator"])
+    return [alarm for n, line in enumerate(lines, 1) for alarm in health.line(200 * n, line)]
+
+
+def strong(age: int, line: Scalars) -> Scalars:
+    return {"critic_a/above": 0.995, "discriminator/a": 0.002}
+
+
+def weak(age: int, line: Scalars) -> Scalars:
+    return {"critic_a/above": 0.46}
+
+
+def vanished(age: int, line: Scalars) -> Scalars:
+    return {"generator/gradient": 1e-4, "generator/adversarial": 10.0}
+
+
+def collapsed(age: int, line: Scalars) -> Scalars:
+    return {"a2b/spread": 0.8 * 0.5**age}
+
+
+def swinging(age: int, line: Scalars) -> Scalars:
+    return {"critic_a/above": 0.5 + 0.45 * math.sin(age / 1.5)}
+
+
+def inverted(age: int, line: Scalars) -> Scalars:
+    return {"a2b/luminance": -0.7}
+
+
+FAULTS = {
+    "discriminator-too-strong": strong,
+    "discriminator-too-weak": weak,
+    "vanishing-gradient": vanished,
+    "mode-collapse": collapsed,
+    "oscillation": swinging,
+    "colour-inversion": inverted,
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("start", [5, 20])
+def test_a_fault_is_told_once_and_soon(name: str, start: int) -> None:
+    (alarm,) = told(since(start, FAULTS[name]))
+    assert alarm.name == name
+    assert 200 * start < alarm.images <= 200 * (start + 25)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_alarm_is_one_sentence_that_ends_with_what_to_set(name: str) -> None:
+    (alarm,) = told(since(10, FAULTS[name]))
+    assert "--set " in alarm.text
+    assert "\n" not in alarm.text
+    assert not alarm.text.endswith(".")
+    assert len(alarm.text) < 300
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_healthy_lines_give_no_alarm(seed: int) -> None:
+    assert told(healthy(n + 1000 * seed * (n > 20)) for n in range(500)) == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_passes_is_no_alarm(name: str) -> None:
+    for start in range(3, 40, 6):
+        brief = ((start + age, FAULTS[name](age, healthy(start + age))) for age in (1, 2))
+        lines = [healthy(n) for n in range(LINES)]
+        for number, change in brief:
+            lines[number] |= change
+        assert told(lines) == []
+
+
+def test_the_beginning_may_be_chaotic() -> None:
+    chaos = {"a2b/spread": 0.02, "critic_a/above": 0.2}
+    assert told([chaos, chaos, *(healthy(n) for n in range(LINES))]) == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_lines_close_together_make_no_hurry(name: str) -> None:
+    """Five lines in a row are few images where every tenth image gives a line."""
+    health, lines = Health(["discriminator"]), list(since(20, FAULTS[name]))
+    early = [a for n, line in enumerate(lines, 1) for a in health.line(10 * n, line)]
+    assert early == []
+
+
+def logged(lines: Iterable[Scalars], health: Health) -> list[dict[str, Any]]:
+    """Return the log that a run writes, lines and alarms."""
+    log: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        log.append({"images": 200 * number, **line})
+        for alarm in health.line(200 * number, line):
+            log.append({"images": alarm.images, "alarm": alarm.name, "text": alarm.text})
+    return log
+
+
+def test_a_run_that_goes_on_tells_what_was_not_told_and_no_more() -> None:
+    log = logged(since(10, collapsed), Health(["discriminator"]))
+    for cut in range(len(log)):
+        health = Health(["discriminator"])
+        health.replay(log[:cut])
+        rest = [line for line in log[cut:] if "alarm" not in line]
+        new = [alarm.name for line in rest for alarm in health.line(line["images"], line)]
+        before = [line["alarm"] for line in log[:cut] if "alarm" in line]
+        assert before + new == ["mode-collapse"]
+
+
+def test_data_that_is_inverted_itself_is_no_fault() -> None:
+    both = {"a2b/luminance": -0.7, "a2b/data_luminance": -0.6}
+    assert told(since(0, lambda age, line: both)) == []
+
+
+def test_a_wasserstein_critic_may_always_be_right() -> None:
+    """Its loss is a distance: it lies below zero and shrinks as training succeeds."""
+
+    def critic(age: int, line: Scalars) -> Scalars:
+        return {"critic_a/above": 1.0, "discriminator/a": -20 * math.exp(-age / 15)}
+
+    assert told(since(0, critic)) == []
+
+
+def test_a_balanced_auto_encoder_may_prefer_what_is_made() -> None:
+    assert told(since(0, lambda age, line: {"critic_a/above": 0.1, "critic_a/balance": 0.2})) == []
+
+
+def test_a_gradient_that_fades_with_its_loss_is_success() -> None:
+    lines = ({"student/l2": 0.8**n, "student/gradient": 0.7**n} for n in range(LINES))
+    assert told(lines, Health()) == []
+
+
+def test_a_dead_network_is_told_where_there_is_no_discriminator() -> None:
+    lines = [{"student/l2": 1.0, "student/gradient": 0.0 if n > 4 else 1.0} for n in range(LINES)]
+    (alarm,) = told(lines, Health())
+    assert alarm.name == "vanishing-gradient"
+    assert "training.players.student.lr" in alarm.text
+
+
+def test_the_advice_is_the_run_s_own_rate_changed() -> None:
+    (alarm,) = told(since(10, lambda a, line: strong(a, line) | {"discriminator/rate": 8e-3}))
+    assert alarm.text.endswith("--set training.players.discriminator.lr=0.002")
+
+
+def test_numbers_of_no_known_meaning_are_passed_over() -> None:
+    assert told([{"odd": math.nan, "a/b/c": math.inf, "spread": -1.0}] * LINES) == []
