@@ -168,6 +168,9 @@ class Fixed(Generic[N]):
 
 
 class Method(nn.Module, ABC, Generic[O]):
+        detail: what a picture larger than the working size keeps of its own. "change": all, and
+            the change made at working size is added to it. "lightness": its lightness, exactly,
+            and the output gives the colours. "none": nothing; the output is enlarged.
     """A way to train and run generators. Its attributes are its networks, judges and memory.
 
     Memory (an image pool, a running balance) is buffers or ``get_extra_state`` (of tensors,
@@ -175,6 +178,7 @@ class Method(nn.Module, ABC, Generic[O]):
     """
 
     Options: ClassVar[type[Settings]] = Settings
+    detail: Literal["change", "lightness", "none"] = "change"
     RunOptions: ClassVar[type[Settings]] = Settings
 
     def __init__(self, options: O, facts: Facts) -> None:

@@ -23,6 +23,9 @@ class Facts(Settings):
     """What a data set says of itself; stored in the bundle with the options."""
 
     channels: int = Field(default=3, ge=1, le=4, description="of its pictures")
+    channels_out: int | None = Field(
+        default=None, ge=1, le=4, description="of the pictures they become, where not as many"
+    )
     classes: tuple[str, ...] = Field(default=(), description="their names, by number")
 
 

@@ -99,10 +99,16 @@ def _encode(samples: NDArray[Any], format: str, quality: int, exif: bytes, icc: 
 
 def on_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     """Return (H, W, C) integer pixels of which (H, W) ``alpha`` says how much covers white."""
+    return on_ground(pixels, alpha, 255)
+
+
+def on_ground(pixels: NDArray[Any], alpha: NDArray[Any], level: int) -> NDArray[Any]:
+    """Return pixels laid on a grey of that level, from 0 (black) to 255 (white)."""
     white = np.iinfo(pixels.dtype).max
+    ground = np.uint32(white // 255 * level)
     weight = alpha.astype(np.uint32)[..., None]
     # At most 65535² + 32767, which still fits in 32 bits.
-    mixed = pixels * weight + np.uint32(white) * (white - weight) + np.uint32(white // 2)
+    mixed = pixels * weight + ground * (white - weight) + np.uint32(white // 2)
     return (mixed // white).astype(pixels.dtype)
 
 

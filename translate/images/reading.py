@@ -15,7 +15,7 @@ from PIL import Image
 from translate.errors import ImageError
 from translate.files import show, system_reason
 from translate.images import damage
-from translate.images.encoding import in_8_bits, on_white
+from translate.images.encoding import in_8_bits, on_ground
 from translate.images.samples import samples_of
 
 # A few kilobytes can claim to be gigapixels, so this is checked before anything is decoded. It is
@@ -179,8 +179,11 @@ def _oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(pixels)
 
 
-def read_rgb(source: Path) -> NDArray[np.uint8]:
-    """Return a picture as training wants it: (H, W, 3) uint8, what is transparent laid on white.
+def read_rgb(source: Path, *, ground: int = 255) -> NDArray[np.uint8]:
+    """Return a picture as training wants it: (H, W, 3) uint8.
+
+    Args:
+        ground: the grey, from 0 (black) to 255 (white), that what is transparent is laid on.
 
     Raises:
         ImageError: as ``read_picture`` does.
@@ -188,5 +191,5 @@ def read_rgb(source: Path) -> NDArray[np.uint8]:
     picture = read_picture(source)
     pixels = picture.pixels
     if picture.alpha is not None:
-        pixels = on_white(pixels, picture.alpha)
+        pixels = on_ground(pixels, picture.alpha, ground)
     return np.ascontiguousarray(np.broadcast_to(in_8_bits(pixels), (*pixels.shape[:2], 3)))

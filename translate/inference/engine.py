@@ -18,7 +18,13 @@ from torch import Tensor, nn
 from translate.bundle import Model
 from translate.errors import ImageError, UsageError
 from translate.images import Picture
-from translate.inference.sizing import apply_change, shrink, working_shape
+from translate.inference.sizing import (
+    apply_change,
+    enlarge,
+    keep_lightness,
+    shrink,
+    working_shape,
+)
 from translate.method import Batch
 from translate.options import Settings
 from translate.pipeline.seeds import mix
@@ -27,6 +33,7 @@ from translate.runtime import pick_device, pick_precision
 _AT_ONCE = 16  # pictures in a batch at most, where nobody says otherwise
 _SIDE_BY_SIDE_PIXELS = 2**20  # a larger picture keeps all cores busy, and fills the memory, alone
 _LUMA = (0.299, 0.587, 0.114)
+_AT_FULL_SIZE = {"change": apply_change, "lightness": keep_lightness, "none": enlarge}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +56,8 @@ class Finished:
     """What the network made of a picture, on the CPU, still to be composed.
 
     Attributes:
-        result: (C, sh, sw) integers; or the change (C, h, w) float in [-2, 2] at working size.
+        result: (C, sh, sw) integers; or, of a picture that was shrunk, (C, h, w) floats at
+            working size: the change in [-2, 2], or the output where ``Fit.detail`` says so.
     """
 
     result: Tensor
@@ -183,7 +191,9 @@ class Engine:
                 result = after.add(1).mul_(top / 2).round_().clamp_(0, top)
                 result = result.to(torch.uint8 if top == 255 else torch.int32)
             else:
-                result = after.clamp(-1, 1) - in_channels(before[:, :h, :w], len(after))
+                result = after.clamp(-1, 1)
+                if self.fit.detail == "change":
+                    result = result - in_channels(before[:, :h, :w], len(after))
             finished.append(Finished(result.cpu(), item))
         return finished
 
@@ -238,7 +248,7 @@ class Engine:
         picture, result = finished.prepared.picture, finished.result
         if result.is_floating_point():
             base = _with_channels(_with_channels(picture.pixels, self.channels), len(result))
-            pixels = apply_change(base, result)
+            pixels = _AT_FULL_SIZE[self.fit.detail](base, result)
         else:
             pixels = result.permute(1, 2, 0).numpy().astype(picture.pixels.dtype, copy=False)
         alpha = picture.alpha

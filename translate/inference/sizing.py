@@ -1,4 +1,4 @@
-"""Working size: a large picture is translated small, and only the change is brought back large."""
+"""Working size: a large picture is translated small, and what was made is brought back large."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from translate.pipeline.lab import lab_to_rgb, rgb_to_lab
 
 _BAND_ROWS = 256  # rows composed at once, so that few floats are held beside the integers
 
@@ -55,4 +58,45 @@ def apply_change(pixels: NDArray[Any], change: Tensor) -> NDArray[Any]:
             band = slice(start, start + _BAND_ROWS)
             total = np.rint(large[band] + pixels[band, :, channel])
             out[band, :, channel] = total.clip(0, top)
+    return out
+
+
+def enlarge(pixels: NDArray[Any], output: Tensor) -> NDArray[Any]:
+    """Return an output at the size and depth of ``pixels``, of which nothing is kept.
+
+    Args:
+        pixels: (H, W, C) uint8 or uint16.
+        output: (C', h, w) float in [-1, 1].
+    """
+    nothing = np.zeros((*pixels.shape[:2], len(output)), pixels.dtype)
+    return apply_change(nothing, output + 1)
+
+
+def keep_lightness(pixels: NDArray[Any], output: Tensor) -> NDArray[Any]:
+    """Return integer pixels in the colours that an output has at a smaller size.
+
+    Each pixel's lightness stays what it was. Colours are enlarged bilinearly, a band of rows at
+    a time, so that the picture is never whole in floats.
+
+    Args:
+        pixels: (H, W, 3) uint8 or uint16.
+        output: (3, h, w) float in [-1, 1].
+    """
+    height, width = pixels.shape[:2]
+    top = int(np.iinfo(pixels.dtype).max)
+    small = rgb_to_lab(output[None].float())[0, 1:].permute(1, 2, 0).numpy()  # (h, w, 2)
+    wide = cv2.resize(np.ascontiguousarray(small), (width, len(small)))  # bilinear
+    colours = torch.from_numpy(np.asarray(wide).reshape(len(small), width, 2)).permute(2, 0, 1)
+    out = np.empty_like(pixels)
+    for start in range(0, height, _BAND_ROWS):
+        rows = torch.arange(start, min(start + _BAND_ROWS, height))
+        place = ((rows + 0.5) * len(small) / height - 0.5).clamp(0, len(small) - 1)
+        above = place.long()
+        below = (above + 1).clamp(max=len(small) - 1)
+        share = (place - above)[:, None]
+        ab = torch.lerp(colours[:, above], colours[:, below], share)  # (2, rows, W)
+        band = torch.from_numpy(pixels[start : start + _BAND_ROWS].astype(np.float32))
+        lightness = rgb_to_lab(band.permute(2, 0, 1)[None] / (top / 2) - 1)[0, :1]
+        made = lab_to_rgb(torch.cat([lightness, ab])[None])[0].permute(1, 2, 0)
+        out[start : start + _BAND_ROWS] = ((made + 1) * (top / 2)).round().numpy()
     return out

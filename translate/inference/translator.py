@@ -21,6 +21,7 @@ from translate.images.encoding import in_8_bits
 from translate.inference.engine import Engine, in_channels
 from translate.inference.sizing import working_shape
 from translate.options import build
+from translate.pipeline.lab import lab_to_rgb, rgb_to_lab
 
 # PIL's modes, and a format that holds each as it is.
 _AS_FILES = {
@@ -111,10 +112,20 @@ class Translator:
         small = x if shape == (height, width) else F.interpolate(x, shape, mode="area")
         y = engine.run_tensor(small, [seed] * len(x))
         if small is not x:
-            change = y - in_channels(small, y.shape[1], dim=1)
-            large = F.interpolate(change, (height, width), mode="bicubic")
-            y = (in_channels(x, y.shape[1], dim=1) + large).clamp(-1, 1)
+            y = self._at_full_size(x, small, y)
         return y.to(image.device)
+
+    def _at_full_size(self, x: Tensor, small: Tensor, y: Tensor) -> Tensor:
+        """Return what was made of ``small`` at the size of x, with what ``Fit.detail`` keeps."""
+        size, channels = x.shape[2:], y.shape[1]
+        if self.engine.fit.detail == "lightness":
+            colours = F.interpolate(rgb_to_lab(y)[:, 1:], size, mode="bilinear")
+            lightness = rgb_to_lab(in_channels(x, channels, dim=1))[:, :1]
+            return lab_to_rgb(torch.cat([lightness, colours], 1))
+        if self.engine.fit.detail == "none":
+            return F.interpolate(y, size, mode="bicubic").clamp(-1, 1)
+        large = F.interpolate(y - in_channels(small, channels, dim=1), size, mode="bicubic")
+        return (in_channels(x, channels, dim=1) + large).clamp(-1, 1)
 
 
 def load(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from translate.pipeline.augment import flip, jitter_colour
     from translate.pipeline.cache import PixelCache
     from translate.pipeline.files import image_files
+    from translate.pipeline.lab import lab_to_rgb, rgb_to_lab
     from translate.pipeline.seeds import draws, mix, shuffled
 
 # Imported when first asked for: running a model needs the seeds, but not kornia.
@@ -19,8 +20,10 @@ _LAZY = {
     "flip": "translate.pipeline.augment",
     "image_files": "translate.pipeline.files",
     "jitter_colour": "translate.pipeline.augment",
+    "lab_to_rgb": "translate.pipeline.lab",
     "mix": "translate.pipeline.seeds",
     "read_rgb": "translate.images",
+    "rgb_to_lab": "translate.pipeline.lab",
     "shuffled": "translate.pipeline.seeds",
 }
 
@@ -30,8 +33,10 @@ __all__ = [
     "flip",
     "image_files",
     "jitter_colour",
+    "lab_to_rgb",
     "mix",
     "read_rgb",
+    "rgb_to_lab",
     "shuffled",
 ]
 
