@@ -13,3 +13,9 @@ def register_datasets(register: RegisterDataset) -> None:
         summary="two folders of pictures, trainA and trainB, that need not match",
         factory="translate_datasets.unpaired:Unpaired",
     )
+    register(
+        name="paired",
+        kind="paired",
+        summary="pictures in pairs: two folders, halves of one picture, or made of photographs",
+        factory="translate_datasets.paired:Paired",
+    )

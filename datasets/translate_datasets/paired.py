@@ -1,0 +1,287 @@
+"""Pictures in pairs, as pix2pix reads them: the same place before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from translate import Batch, Dataset, Facts, Sample, Settings, UsageError
+from translate.pipeline import (
+    PixelCache,
+    draws,
+    flip,
+    jitter_colour,
+    lab_to_rgb,
+    mix,
+    read_rgb,
+    rgb_to_lab,
+    shuffled,
+)
+from translate_datasets.pairing import pairs_in, single_pictures
+
+Pixels = NDArray[np.uint8]
+Channels = Literal[1, 3]
+
+_GROUNDS = {"black": 0, "grey": 128, "white": 255}
+_ATTEMPTS = 10  # at a cut of a random shape that lies within the picture
+
+
+class PairedOptions(Settings):
+    """How pictures become pairs, and pairs become samples."""
+
+    pairs: Literal["folders", "side-by-side", "grey", "edges"] = Field(
+        default="folders",
+        description="folders: matched by name, or a CSV file of pairs; side-by-side: both halves "
+        "of one picture; grey, edges: the input (a) is made of each photograph (b)",
+    )
+    direction: Literal["a2b", "b2a"] = Field(default="a2b", description="b2a learns the way back")
+    allow_missing: bool = Field(
+        default=False, description="go on without the pictures that have no partner"
+    )
+    match_sizes: bool = Field(
+        default=False, description="bring a to the size of b; otherwise they must be equal"
+    )
+    channels_a: Channels = Field(default=3, description="1 reads side a as grey: masks, drawings")
+    channels_b: Channels = Field(default=3, description="1 reads side b as grey")
+    labels: Literal["none", "a", "b", "both"] = Field(
+        default="none",
+        description="sides whose colours are labels: resizing mixes none, colour changes none",
+    )
+    ground: Literal["white", "grey", "black"] = Field(
+        default="white", description="what transparent pictures are laid on"
+    )
+    mode: Literal["resize-and-crop", "zoom", "crop", "native"] = Field(
+        default="resize-and-crop",
+        description="resize-and-crop: squeeze to load×load, then crop; zoom: crop a random share "
+        "of the picture and resize it; crop: cut from the picture as it is; native: whole",
+    )
+    size: int = Field(default=256, ge=16, le=4096, description="pixels of a sample's sides")
+    load: int = Field(default=286, ge=16, le=4096, description="sides before resize-and-crop cuts")
+    zoom: float = Field(default=0.5, gt=0, le=1, description="smallest share of the area zoom cuts")
+    flip: bool = Field(default=True, description="mirror half of the pairs")
+    colour: float = Field(default=0.0, ge=0, le=1, description="strength of colour changes")
+    colour_of: Literal["input", "both"] = Field(
+        default="input", description="both: one change for both sides, where both are photographs"
+    )
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> PairedOptions:
+        if self.mode == "resize-and-crop" and self.load < self.size:
+            raise ValueError(f"load ({self.load}) must be at least size ({self.size})")
+        return self
+
+
+class Paired(Dataset[PairedOptions]):
+    """Gives samples {"a": picture, "b": picture} of the same place; a is what is translated.
+
+    Both halves of a pair go through everything as one picture of more channels, so that no cut
+    can part them. Where a is made of b, that is done on the device.
+    """
+
+    Options = PairedOptions
+
+    def __init__(
+        self, folders: Sequence[Path], options: PairedOptions, needs: Mapping[str, Any]
+    ) -> None:
+        super().__init__(folders, options, needs)
+        self._multiple, self._least = needs.get("multiple_of", 1), needs.get("minimum", 1)
+        if options.mode != "native" and (
+            options.size % self._multiple or options.size < self._least
+        ):
+            raise UsageError(
+                f"data.size={options.size}: this method needs a multiple of {self._multiple}, "
+                f"at least {self._least}"
+            )
+        self._missing: list[str] = []
+        self._partners: dict[Path, Path] = {}
+        if options.pairs == "folders":
+            pairs, self._missing = pairs_in(folders, allow_missing=options.allow_missing)
+            self.files = [a for a, _ in pairs]
+            self._partners = dict(pairs)
+        else:
+            self.files = single_pictures(folders)
+        self._made = options.pairs in ("grey", "edges")
+        self._pixels = PixelCache(self._read)
+
+    @classmethod
+    def example(cls, folder: Path, size: int) -> Mapping[str, Any]:
+        """Write three smooth pictures and their negatives."""
+        for number in range(3):
+            few = np.random.default_rng(number).integers(0, 255, (3, 3, 3), dtype=np.uint8)
+            pixels = cv2.resize(few, (size, size), interpolation=cv2.INTER_CUBIC)
+            for side, one in (("A", pixels), ("B", 255 - pixels)):
+                (folder / f"train{side}").mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(folder / f"train{side}" / f"{number}.png"), one)
+        return {"mode": "crop", "size": size}
+
+    @property
+    def facts(self) -> Facts:
+        o = self.options
+        channels = (1 if self._made else o.channels_a, o.channels_b)
+        if o.direction == "b2a":
+            channels = channels[::-1]
+        same = channels[0] == channels[1]
+        return Facts(channels=channels[0], channels_out=None if same else channels[1])
+
+    @property
+    def working_size(self) -> int | None:
+        return None if self.options.mode == "native" else self.options.size
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def describe(self) -> str:
+        text = f"paired: {len(self.files)} pairs"
+        if self.options.pairs != "folders":
+            text += f" ({self.options.pairs})"
+        return text + (f", {len(self._missing)} without a partner" if self._missing else "")
+
+    def sample(self, number: int, seed: int) -> Sample:
+        place = shuffled(number, len(self.files), seed)
+        file, pixels = self._pixels.at(self.files, place)
+        cut = self._cut(pixels, np.random.default_rng(mix(seed, number)), file)
+        if self._made:
+            return {self._name("b"): cut}
+        a = self.options.channels_a
+        return {self._name("a"): cut[..., :a], self._name("b"): cut[..., a:]}
+
+    def on_device(self, batch: Batch) -> Batch:
+        images, o = dict(batch.tensors), self.options
+        chance = draws(batch.seeds, 5, 0)
+        if o.colour:
+            for side in self._coloured():
+                images[side] = jitter_colour(images[side], o.colour, chance[:, 1:])
+        if o.flip:
+            images = {side: flip(x, chance[:, 0]) for side, x in images.items()}
+        if self._made:
+            make = as_grey if o.pairs == "grey" else as_edges
+            images[self._name("a")] = make(images[self._name("b")])
+        return Batch({side: images[side] for side in ("a", "b")}, batch.seeds)
+
+    def _name(self, side: str) -> str:
+        """Return the field of what the files call a or b."""
+        return side if self.options.direction == "a2b" else {"a": "b", "b": "a"}[side]
+
+    def _coloured(self) -> list[str]:
+        """Return the fields whose colours may change: never labels, never what has none."""
+        o = self.options
+        if self._made:
+            return [self._name("b")] if o.channels_b == 3 else []
+        sides = [("a", o.channels_a), ("b", o.channels_b)]
+        free = [s for s, channels in sides if channels == 3 and o.labels not in (s, "both")]
+        fields = [self._name(side) for side in free]
+        return [field for field in fields if field == "a" or o.colour_of == "both"]
+
+    def _read(self, file: Path) -> Pixels:
+        """Return both halves of the pair that begins with ``file`` as one: (H, W, Ca + Cb)."""
+        o = self.options
+        halves = [read_rgb(file, ground=_GROUNDS[o.ground])]
+        if self._partners:
+            halves.append(read_rgb(self._partners[file], ground=_GROUNDS[o.ground]))
+        elif o.pairs == "side-by-side":
+            width = halves[0].shape[1]
+            if width % 2:
+                raise UsageError(f"{file}: {width} pixels wide, which is no two equal halves")
+            halves = [halves[0][:, : width // 2], halves[0][:, width // 2 :]]
+        self._check_sizes(file, halves)
+        squeezed = o.mode == "resize-and-crop"
+        shape = (o.load, o.load) if squeezed else halves[-1].shape[:2]
+        sides = [("b", o.channels_b)] if self._made else [("a", o.channels_a), ("b", o.channels_b)]
+        return np.concatenate(
+            [
+                _in_channels(self._resized(half, shape, side), channels)
+                for half, (side, channels) in zip(halves, sides, strict=True)
+            ],
+            axis=2,
+        )
+
+    def _check_sizes(self, file: Path, halves: Sequence[Pixels]) -> None:
+        shapes = {half.shape for half in halves}
+        if len(shapes) > 1 and not self.options.match_sizes:
+            (ah, aw, _), (bh, bw, _) = (half.shape for half in halves)
+            raise UsageError(
+                f"{file}: {aw}×{ah}, but its partner {self._partners[file]} is {bw}×{bh}; "
+                "data.match_sizes=true resizes the first"
+            )
+
+    def _resized(self, pixels: Pixels, shape: tuple[int, int], side: str) -> Pixels:
+        if pixels.shape[:2] == shape:
+            return pixels
+        smaller = pixels.shape[0] > shape[0] and pixels.shape[1] > shape[1]
+        how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+        if self.options.labels in (side, "both"):
+            how = cv2.INTER_NEAREST_EXACT
+        resized = cv2.resize(pixels, shape[::-1], interpolation=how)
+        return np.asarray(resized, dtype=np.uint8).reshape(*shape, -1)
+
+    def _cut(self, pixels: Pixels, random: np.random.Generator, file: Path) -> Pixels:
+        o, multiple = self.options, self._multiple
+        height, width = pixels.shape[:2]
+        least = {"crop": o.size, "native": self._least}.get(o.mode, 1)
+        if min(height, width) < least:
+            raise UsageError(
+                f"{file}: {width}×{height} is too small for data.mode={o.mode}, which needs "
+                f"{least}×{least}; lower data.size, or set data.mode=zoom"
+            )
+        if o.mode == "native":
+            return pixels[: height - height % multiple, : width - width % multiple]
+        shape = (o.size, o.size)
+        if o.mode == "zoom":
+            shape = _random_shape(height, width, o.zoom, random)
+        top = int(random.integers(height - shape[0] + 1))
+        left = int(random.integers(width - shape[1] + 1))
+        cut = pixels[top : top + shape[0], left : left + shape[1]]
+        if o.mode != "zoom":
+            return cut
+        a = 0 if self._made else o.channels_a
+        sides = [("a", cut[..., :a]), ("b", cut[..., a:])]
+        halves = [self._resized(half, (o.size, o.size), s) for s, half in sides if half.shape[2]]
+        return np.concatenate(halves, axis=2)
+
+
+def _random_shape(
+    height: int, width: int, least: float, random: np.random.Generator
+) -> tuple[int, int]:
+    """Return the (height, width) of a cut of at least that share of the area, nearly square-on."""
+    for _ in range(_ATTEMPTS):
+        area = height * width * random.uniform(least, 1)
+        ratio = np.exp(random.uniform(np.log(0.8), np.log(1.25)))
+        rows, columns = round((area / ratio) ** 0.5), round((area * ratio) ** 0.5)
+        if 1 <= rows <= height and 1 <= columns <= width:
+            return rows, columns
+    side = min(height, width)
+    return side, side
+
+
+def _in_channels(pixels: Pixels, channels: int) -> Pixels:
+    if channels == pixels.shape[2]:
+        return pixels
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))[..., None]
+
+
+def as_grey(images: Tensor) -> Tensor:
+    """Return the greys (N, 1, H, W) in [-1, 1] that are as light as images (N, C, H, W)."""
+    if images.shape[1] == 1:
+        return images
+    lab = rgb_to_lab(images)
+    return lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], 1))[:, :1]
+
+
+def as_edges(images: Tensor) -> Tensor:
+    """Return Canny's edges (N, 1, H, W) of images in [-1, 1]: black (-1) lines on white (1).
+
+    Source: Canny 1986; the lines are what kornia finds with its usual thresholds.
+    """
+    from kornia.filters import canny
+
+    _, edges = canny((images + 1) / 2)
+    drawn: Tensor = 1 - 2 * edges
+    return drawn
