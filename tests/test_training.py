@@ -304,7 +304,7 @@ class Constant(nn.Module):
 def test_cyclegan_losses_by_hand() -> None:
     method = CycleGAN(TINY.model_copy(update={"pool": 0}), Facts())
     method.a2b, method.b2a = Constant(0.5), Constant(-0.25)  # type: ignore[assignment]
-    method.critic_a, method.critic_b = Constant(0.0), Constant(0.0)  # type: ignore[assignment]
+    method.critic_a.network = method.critic_b.network = Constant(0.0)
     a, b = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
     batch, step = Batch({"a": a, "b": b}, torch.tensor([0])), Step(0, 0)
     terms = {n: float(value.detach()) for n, value in method.generator_losses(batch, step).items()}
@@ -325,7 +325,7 @@ def test_cyclegan_losses_by_hand() -> None:
 
 def test_cyclegan_has_the_published_defaults() -> None:
     o = CycleGANOptions()
-    assert (o.cycle_weight, o.identity_weight, o.pool, o.rate) == (10, 0.5, 50, 2e-4)
+    assert (o.cycle_weight, o.identity_weight, o.pool, o.adversarial) == (10, 0.5, 50, "lsgan")
     with torch.device("meta"):
         method = CycleGAN(o, Facts())
     optimizers = {phase.optimizer for phase in method.phases()}
@@ -345,8 +345,8 @@ def test_discriminators_train_without_a_generators_turn() -> None:
 )
 def test_a_student_learns_what_its_teacher_does(tmp_path: Path, options: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    method = student(tmp_path, rate=5e-3, **options)
-    subject = trainer(method, images=400, batch_size=4)
+    method = student(tmp_path, **options)
+    subject = trainer(method, images=400, batch_size=4, players={"all": {"lr": 5e-3}})
     heard: list[float] = []
     model = load_bundle(Path(tmp_path, "teacher.safetensors"))
     held_out = Batch({"image": pictures(4, seed=99)["a"]}, torch.arange(4))

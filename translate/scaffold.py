@@ -19,9 +19,9 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 40
 # What the templates' own names would hide or be hidden by.
 _TAKEN_CLASSES = {
-    *("None", "True", "False", "Batch", "Export", "F", "Facts", "Field", "Fit", "Image"),
-    *("LeastSquares", "Mapping", "Method", "Optimizer", "PatchGAN", "Path", "Phase"),
-    *("ResnetGenerator", "Sequence", "Settings", "Step", "Tensor"),
+    *("None", "True", "False", "AdversarialOptions", "Batch", "Discriminator", "Export", "F"),
+    *("Facts", "Field", "Fit", "Image", "Mapping", "Method", "Optimizer", "PatchGAN", "Path"),
+    *("Phase", "ResnetGenerator", "Sequence", "Step", "Tensor"),
 }
 
 

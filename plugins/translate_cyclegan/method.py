@@ -8,14 +8,25 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from translate import Batch, Export, Facts, Fit, Method, Optimizer, Phase, Settings, Step
-from translate.losses import ImagePool, LeastSquares
+from translate import (
+    Batch,
+    Discriminator,
+    Export,
+    Facts,
+    Fit,
+    Method,
+    Optimizer,
+    PatchGANOptions,
+    Phase,
+    Step,
+)
+from translate.losses import ImagePool
 from translate.networks import Norm, PatchGAN, ResnetGenerator, Upsample, initialise
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 
 
-class CycleGANOptions(Settings):
+class CycleGANOptions(PatchGANOptions):
     """The published values are the defaults."""
 
     width: int = Field(default=64, ge=4, le=256, description="generators' channels after the stem")
@@ -32,8 +43,6 @@ class CycleGANOptions(Settings):
     upsample: Upsample = Field(
         default="transposed", description="resize leaves no checkerboard, but is slower"
     )
-    critic_width: int = Field(default=64, ge=4, le=256, description="discriminators' channels")
-    critic_layers: int = Field(default=3, ge=1, le=6, description="3 sees 70×70 pixels")
     cycle_weight: float = Field(
         default=10.0, ge=0, description="of coming back to the input; more changes less"
     )
@@ -43,7 +52,6 @@ class CycleGANOptions(Settings):
         description="of leaving the other side alone, times cycle_weight; more keeps colours",
     )
     pool: int = Field(default=50, ge=0, description="earlier fakes the discriminators remember")
-    rate: float = Field(default=2e-4, gt=0, le=0.1, description="learning rate of both players")
 
     @model_validator(mode="after")
     def _an_inner_width_a_block(self) -> CycleGANOptions:
@@ -62,7 +70,6 @@ class CycleGAN(Method[CycleGANOptions]):
         self.a2b, self.b2a = self.generator(), self.generator()
         self.critic_a, self.critic_b = self.critic(), self.critic()
         self.pool_a, self.pool_b = ImagePool(options.pool), ImagePool(options.pool)
-        self.objective = LeastSquares()
 
     def generator(self) -> ResnetGenerator:
         o, channels = self.options, self.facts.channels
@@ -79,18 +86,23 @@ class CycleGAN(Method[CycleGANOptions]):
             )
         )
 
-    def critic(self) -> PatchGAN:
+    def critic(self) -> Discriminator:
         o = self.options
-        return initialise(
-            PatchGAN(self.facts.channels, width=o.critic_width, layers=o.critic_layers)
+        network = PatchGAN(
+            self.facts.channels,
+            width=o.critic_width,
+            layers=o.critic_layers,
+            spectral=o.critic_spectral,
+            dropout=o.critic_dropout,
         )
+        return Discriminator(initialise(network), o)
 
     @classmethod
     def data(cls, options: CycleGANOptions) -> Mapping[str, object]:
         return {"multiple_of": 4, "minimum": max(16, 3 * 2**options.critic_layers)}
 
     def phases(self) -> Sequence[Phase]:
-        learn = Optimizer(lr=self.options.rate, schedule="linear")
+        learn = self.critic_a.optimizer(Optimizer(schedule="linear"))
         return [
             Phase("generator", [self.a2b, self.b2a], self.generator_losses, learn),
             Phase("discriminator", [self.critic_a, self.critic_b], self.critic_losses, learn),
@@ -101,8 +113,8 @@ class CycleGAN(Method[CycleGANOptions]):
         fake_b, fake_a = self.a2b(a), self.b2a(b)
         step.keep(fake_a=fake_a, fake_b=fake_b)
         terms = {
-            "adversarial": self.objective.generator(self.critic_b(fake_b))
-            + self.objective.generator(self.critic_a(fake_a)),
+            "adversarial": self.critic_b.generator_loss(fake_b, b, batch)
+            + self.critic_a.generator_loss(fake_a, a, batch),
             "cycle": o.cycle_weight * (l1(self.b2a(fake_b), a) + l1(self.a2b(fake_a), b)),
         }
         if o.identity_weight:
@@ -111,12 +123,12 @@ class CycleGAN(Method[CycleGANOptions]):
         return terms
 
     def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        a, b, judge = batch["a"], batch["b"], self.objective.discriminator
-        fake_a = self.pool_a(step.recall("fake_a", lambda: self.b2a(b)))
-        fake_b = self.pool_b(step.recall("fake_b", lambda: self.a2b(a)))
+        a, b = batch["a"], batch["b"]
+        fake_a = self.pool_a(step.recall("fake_a", lambda: self.b2a(b)), batch.seeds)
+        fake_b = self.pool_b(step.recall("fake_b", lambda: self.a2b(a)), batch.seeds)
         return {
-            "a": judge(self.critic_a(a), self.critic_a(fake_a)),
-            "b": judge(self.critic_b(b), self.critic_b(fake_b)),
+            "a": self.critic_a.discriminator_loss(a, fake_a, batch),
+            "b": self.critic_b.discriminator_loss(b, fake_b, batch),
         }
 
     def exports(self) -> Mapping[str, Export]:

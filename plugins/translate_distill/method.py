@@ -15,7 +15,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from translate import (
+    AdversarialOptions,
     Batch,
+    Discriminator,
     Export,
     Facts,
     Fit,
@@ -24,19 +26,18 @@ from translate import (
     Model,
     Optimizer,
     Phase,
-    Settings,
     Step,
     UsageError,
     load_model,
 )
-from translate.losses import LeastSquares, band_distance
+from translate.losses import band_distance
 from translate.networks import PatchGAN, ResnetGenerator, features, initialise
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 Weight = Annotated[float, Field(ge=0)]
 
 
-class DistillOptions(Settings):
+class DistillOptions(AdversarialOptions):
     """What the student is, and what it is held to."""
 
     teacher: str = Field(default="", description="the model to learn from: a name or a file")
@@ -61,7 +62,6 @@ class DistillOptions(Settings):
     )
     adversarial_since: int = Field(default=0, ge=0, description="images before the judge joins in")
     judge_width: int = Field(default=32, ge=4, le=128, description="the judge's channels")
-    rate: float = Field(default=1e-3, gt=0, le=0.1, description="the student's learning rate")
 
 
 class Distill(Method[DistillOptions]):
@@ -81,8 +81,8 @@ class Distill(Method[DistillOptions]):
         )
         self.depths = [f"stages.{name}" for name, _ in self.student.stages.named_children()]
         if options.adversarial_weight:
-            self.judge = initialise(PatchGAN(facts.channels, width=options.judge_width))
-        self.objective = LeastSquares()
+            judge = initialise(PatchGAN(facts.channels, width=options.judge_width))
+            self.judge = Discriminator(judge, options)
         self.model: Model | None = None
 
     @classmethod
@@ -110,16 +110,15 @@ class Distill(Method[DistillOptions]):
 
     def phases(self) -> Sequence[Phase]:
         o = self.options
-        learn = Optimizer(lr=o.rate, betas=(0.9, 0.999), schedule="linear")
+        learn = Optimizer(lr=1e-3, betas=(0.9, 0.999), schedule="linear")
         alone = Phase("stages", [self.student], self.stage_losses, learn, until=o.stages_until)
         whole = Phase("student", [self.student], self.student_losses, learn, since=o.stages_until)
         if not o.adversarial_weight:
             return [alone, whole]
-        return [
-            alone,
-            whole,
-            Phase("judge", [self.judge], self.judge_losses, Optimizer(), since=o.adversarial_since),
-        ]
+        # The student keeps its own optimizer: what it learns from is its teacher above all.
+        judging = self.judge.optimizer(Optimizer())
+        judge = Phase("judge", [self.judge], self.judge_losses, judging, since=o.adversarial_since)
+        return [alone, whole, judge]
 
     def stage_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Compare each stage's work on the teacher's own features with the teacher's."""
@@ -140,15 +139,14 @@ class Distill(Method[DistillOptions]):
         if o.feature_weight:
             terms["features"] = o.feature_weight * distance(learned[:-1], taught[:-1])
         if o.adversarial_weight and step.images >= o.adversarial_since:
-            terms["adversarial"] = o.adversarial_weight * self.objective.generator(
-                self.judge(output)
-            )
+            looks_real = self.judge.generator_loss(output, batch["b"], batch)
+            terms["adversarial"] = o.adversarial_weight * looks_real
         step.keep(output=output)
         return terms
 
     def judge_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         fake = step.recall("output", lambda: self.student(batch["a"]))
-        return {"judge": self.objective.discriminator(self.judge(batch["b"]), self.judge(fake))}
+        return {"judge": self.judge.discriminator_loss(batch["b"], fake, batch)}
 
     @torch.no_grad()
     def lesson(self, batch: Batch) -> list[Tensor]:

@@ -15,8 +15,18 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from translate import Batch, Export, Facts, Fit, Method, Optimizer, Phase, Settings, Step
-from translate.losses import LeastSquares
+from translate import (
+    Batch,
+    Discriminator,
+    Export,
+    Facts,
+    Fit,
+    Method,
+    Optimizer,
+    PatchGANOptions,
+    Phase,
+    Step,
+)
 from translate.networks import (
     Downsample,
     PatchGAN,
@@ -30,7 +40,7 @@ from translate.networks import (
 _FLIPS = 7  # the stream of a batch's noise that decides them; a depth's positions have its number
 
 
-class CUTOptions(Settings):
+class CUTOptions(PatchGANOptions):
     """The published values are the defaults."""
 
     width: int = Field(default=64, ge=4, le=256, description="generator's channels after the stem")
@@ -42,8 +52,6 @@ class CUTOptions(Settings):
         default="blur", description="in both networks; strided is faster, and minds shifts"
     )
     upsample: Upsample = Field(default="blur", description="in the generator")
-    critic_width: int = Field(default=64, ge=4, le=256, description="discriminator's channels")
-    critic_layers: int = Field(default=3, ge=1, le=6, description="more sees larger patches")
     nce_weight: float = Field(
         default=1.0, ge=0, description="of keeping each patch's content; more changes less"
     )
@@ -58,7 +66,6 @@ class CUTOptions(Settings):
     temperature: float = Field(
         default=0.07, gt=0, le=1, description="less looks harder at the most similar patches"
     )
-    rate: float = Field(default=2e-4, gt=0, le=0.1, description="learning rate of both players")
 
 
 class FastCUTOptions(CUTOptions):
@@ -91,28 +98,28 @@ class CUT(Method[CUTOptions]):
                 upsample=options.upsample,
             )
         )
-        self.critic = initialise(
-            PatchGAN(
-                channels,
-                width=options.critic_width,
-                layers=options.critic_layers,
-                downsample=options.downsample,
-            )
+        critic = PatchGAN(
+            channels,
+            width=options.critic_width,
+            layers=options.critic_layers,
+            downsample=options.downsample,
+            spectral=options.critic_spectral,
+            dropout=options.critic_dropout,
         )
+        self.critic = Discriminator(initialise(critic), options)
         # The pixels, both halving convolutions, the first and the fifth block.
         named = self.generator.named_modules()
         blocks = [name for name, module in named if isinstance(module, ResidualBlock)]
         self.layers = ["stages.down1.0", "stages.down2.0", blocks[0], blocks[:5][-1]]
         depths = (channels, 2 * w, 4 * w, 4 * w, 4 * w)
         self.heads = initialise(nn.ModuleList(Head(d, options.features) for d in depths))
-        self.objective = LeastSquares()
 
     @classmethod
     def data(cls, options: CUTOptions) -> Mapping[str, object]:
         return {"multiple_of": 4, "minimum": max(16, 3 * 2**options.critic_layers)}
 
     def phases(self) -> Sequence[Phase]:
-        learn = Optimizer(lr=self.options.rate, schedule="linear")
+        learn = self.critic.optimizer(Optimizer(schedule="linear"))
         return [
             Phase("generator", [self.generator, self.heads], self.generator_losses, learn),
             Phase("discriminator", [self.critic], self.critic_losses, learn),
@@ -124,7 +131,7 @@ class CUT(Method[CUTOptions]):
         fake = self.generator(mirror(a, mirrored))
         step.keep(fake=fake)
         terms = {
-            "adversarial": self.objective.generator(self.critic(fake)),
+            "adversarial": self.critic.generator_loss(fake, b, batch),
             "nce": o.nce_weight * self.contrast(fake, a, batch, mirrored),
         }
         if o.identity_weight:
@@ -151,8 +158,7 @@ class CUT(Method[CUTOptions]):
 
     def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         fake = step.recall("fake", lambda: self.generator(batch["a"]))
-        judged = self.objective.discriminator(self.critic(batch["b"]), self.critic(fake))
-        return {"b": judged}
+        return {"b": self.critic.discriminator_loss(batch["b"], fake, batch)}
 
     def exports(self) -> Mapping[str, Export]:
         mode = ("L", "L") if self.facts.channels == 1 else ("RGB", "RGB")
