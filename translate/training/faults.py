@@ -22,13 +22,15 @@ class Line:
         images: training images seen.
         scalars: finite numbers by the log's names.
         judges: the phases that train discriminators.
+        rates: the highest learning rate of each phase so far.
         warm: whether the beginning, which may be chaotic, is over.
     """
 
     images: int
     scalars: Mapping[str, float]
-    judges: Collection[str] = ()
-    warm: bool = True
+    judges: Collection[str]
+    rates: Mapping[str, float]
+    warm: bool
 
     def ending(self, last: str) -> dict[str, float]:
         """Return the values of the names ending with ``/last``, by what stands before."""
@@ -54,8 +56,8 @@ class Line:
 
     def rate(self, phase: str, factor: float) -> str:
         """Return the setting that multiplies a phase's learning rate."""
-        rates = self.ending("rate")
-        rate = rates.get(phase, max(rates.values(), default=0.0)) or 2e-4
+        usual = max(self.rates.values(), default=0.0) or 2e-4
+        rate = self.rates.get(phase, 0.0) or usual
         return f"--set training.players.{phase}.lr={rate * factor:.1g}"
 
 
@@ -115,10 +117,10 @@ class TooStrong(Fault):
             if loss >= 0  # below 0 it is a Wasserstein critic's, which has no floor
         ]
         share = min(shares, default=1.0)
-        if share > 0.05 or not line.warm:
+        if share > 0.01 or not line.warm:
             return {}
         return {
-            judge: f"{judge} puts {above:.0%} of real above made and its loss is {share:.1%} of "
+            judge: f"{judge} puts {above:.0%} of real above made and its loss is {share:.1g} of "
             "what it was: it is too strong for the generator to learn from it; slow it down with "
             f"{line.rate(line.judge, 0.25)}"
             for judge, above in line.ending("above").items()

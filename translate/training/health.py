@@ -39,6 +39,7 @@ class Health:
         self.patience = patience
         self._judges = frozenset(judges)
         self._faults = all_faults()
+        self._rates: dict[str, float] = {}
         self._seen: dict[tuple[str, str], _Sighting] = {}
         self._told: set[str] = set()
 
@@ -50,7 +51,9 @@ class Health:
             scalars: what the line holds, by the log's names; unknown ones are ignored.
         """
         numbers = {name: value for name, value in scalars.items() if math.isfinite(value)}
-        line = Line(images, numbers, self._judges, warm=images > self.patience)
+        line = Line(images, numbers, self._judges, self._rates, warm=images > self.patience)
+        for phase, rate in line.ending("rate").items():
+            self._rates[phase] = max(rate, self._rates.get(phase, 0.0))
         return [alarm for fault in self._faults for alarm in self._watch(fault, line)]
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
