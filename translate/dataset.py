@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from translate.method import Batch
+from translate.method import Batch, Export
 from translate.options import Facts, Settings
+
+if TYPE_CHECKING:
+    from translate.evaluation.data import EvaluationSet
 
 O = TypeVar("O", bound=Settings)  # noqa: E741
 
@@ -51,6 +54,32 @@ class Dataset(ABC, Generic[O]):
             NotImplementedError: if the reader has no example.
         """
         raise NotImplementedError
+
+    @classmethod
+    def evaluation(
+        cls,
+        folders: Sequence[Path],
+        needs: Mapping[str, Any],
+        export: Export,
+        compare: Literal["pairs", "sets"] | None = None,
+    ) -> EvaluationSet:
+        """Return what ``translate evaluate`` tries a model that learned from this kind of data on.
+
+        Usually the pictures of two sides, testA and testB or two folders: as pairs where their
+        names match, else as two sets.
+
+        Args:
+            folders: what the user gave with ``--data``.
+            needs: as for training.
+            export: the model's: which side it reads, and which it should come to look like.
+            compare: what the user asks for; None: whatever the folders hold.
+
+        Raises:
+            UsageError: if the folders do not hold that.
+        """
+        from translate.evaluation.folders import find
+
+        return find(folders, export, compare)
 
     @property
     def facts(self) -> Facts:
