@@ -29,6 +29,7 @@ HOOKS = {
 CLASSES = [
     *("Method", "Phase", "Optimizer", "Export", "Fit", "Batch", "Step", "Fixed"),
     *("Settings", "Facts", "Dataset", "Imported", "Card"),
+    *("EvaluationSet", "Case", "Measure", "Comparison", "Result"),
 ]
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from translate.adversarial import AdversarialOptions, Discriminator, PatchGANOptions
     from translate.bundle import Model, load_model
     from translate.dataset import Dataset, Sample
+    from translate.evaluation.data import Case, EvaluationSet
+    from translate.evaluation.measure import Comparison, Measure, Result
     from translate.inference.translator import Translator, load
     from translate.method import Batch, Export, Fit, Fixed, Method, Optimizer, Phase, Step
     from translate.model import Card, Imported
@@ -27,17 +29,22 @@ _LAZY = {
     "AdversarialOptions": "translate.adversarial",
     "Batch": "translate.method",
     "Card": "translate.model",
+    "Case": "translate.evaluation.data",
+    "Comparison": "translate.evaluation.measure",
     "Dataset": "translate.dataset",
     "Discriminator": "translate.adversarial",
+    "EvaluationSet": "translate.evaluation.data",
     "Export": "translate.method",
     "Fit": "translate.method",
     "Fixed": "translate.method",
     "Imported": "translate.model",
+    "Measure": "translate.evaluation.measure",
     "Method": "translate.method",
     "Model": "translate.bundle",
     "Optimizer": "translate.method",
     "PatchGANOptions": "translate.adversarial",
     "Phase": "translate.method",
+    "Result": "translate.evaluation.measure",
     "Sample": "translate.dataset",
     "Step": "translate.method",
     "Translator": "translate.inference.translator",
@@ -51,18 +58,23 @@ __all__ = [
     "AdversarialOptions",
     "Batch",
     "Card",
+    "Case",
+    "Comparison",
     "Dataset",
     "Discriminator",
+    "EvaluationSet",
     "Export",
     "Facts",
     "Fit",
     "Fixed",
     "Imported",
+    "Measure",
     "Method",
     "Model",
     "Optimizer",
     "PatchGANOptions",
     "Phase",
+    "Result",
     "Sample",
     "Settings",
     "Step",

@@ -28,6 +28,7 @@ CONTRACT = 1
 __all__ = [
     "RegisterDataset",
     "RegisterImporter",
+    "RegisterMeasure",
     "RegisterMethod",
     "RegisterModel",
     "hookimpl",
@@ -87,6 +88,19 @@ class RegisterImporter(Protocol):
         """
 
 
+class RegisterMeasure(Protocol):
+    def __call__(self, *, name: str, summary: str, compares: str, factory: str) -> None:
+        """Add a measure of how good a model is.
+
+        Args:
+            name: what ``translate evaluate --measure`` takes.
+            summary: one line for ``translate measures``.
+            compares: "pairs": each output with its own target; "sets": all outputs with real
+                pictures that they should be like.
+            factory: "package.module:Class", a subclass of ``translate.Measure``.
+        """
+
+
 @hookspec
 def register_methods(register: RegisterMethod) -> None:
     """Add methods: ways to train and run generators."""
@@ -105,6 +119,11 @@ def register_datasets(register: RegisterDataset) -> None:
 @hookspec
 def register_importers(register: RegisterImporter) -> None:
     """Add readers of other projects' checkpoints."""
+
+
+@hookspec
+def register_measures(register: RegisterMeasure) -> None:
+    """Add measures of how good a model is."""
 
 
 @hookspec

@@ -30,6 +30,7 @@ from translate.registry import (
     Contribution,
     DatasetEntry,
     ImporterEntry,
+    MeasureEntry,
     MethodEntry,
     ModelEntry,
     PluginError,
@@ -121,6 +122,11 @@ class Host:
         return MappingProxyType(self._taken.importers)
 
     @property
+    def measures(self) -> Mapping[str, MeasureEntry]:
+        """Return the measures by name."""
+        return MappingProxyType(self._taken.measures)
+
+    @property
     def commands(self) -> Mapping[str, CommandEntry]:
         """Return the commands that plugins add, by name."""
         return MappingProxyType(self._taken.commands)
@@ -181,6 +187,16 @@ class Host:
                 return entry
         kinds = {entry.kind for entry in self.datasets.values()}
         raise self.unknown("dataset", name, {*self.datasets, *kinds})
+
+    def measure(self, name: str) -> MeasureEntry:
+        """Return the measure called ``name``.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        if name in self.measures:
+            return self.measures[name]
+        raise self.unknown("measure", name, self.measures)
 
     def model(self, name: str) -> ModelEntry:
         """Return the model of that name, or the one in the file of that path.

@@ -173,6 +173,7 @@ def _arguments(hook: str, brought: Contribution) -> dict[str, Any]:
         "register_models": brought.register_model,
         "register_datasets": brought.register_dataset,
         "register_importers": brought.register_importer,
+        "register_measures": brought.register_measure,
     }
     return {"register": registers[hook]}
 

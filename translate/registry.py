@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     import click
 
     from translate.dataset import Dataset
+    from translate.evaluation.measure import Measure
     from translate.method import Method
 
 # Words that no model and no plugin's command may take: the built-in commands, and a few that may
 # become one.
-BUILT_IN = ("run", "train", "models", "methods", "datasets", "plugins", "info", "import", "remove")
-RESERVED = frozenset(
-    [*BUILT_IN, "benchmark", "download", "evaluate", "export", "help", "measures", "new", "version"]
+BUILT_IN = (
+    *("run", "train", "evaluate", "report", "models", "methods", "datasets", "measures"),
+    *("plugins", "info", "import", "remove"),
 )
+RESERVED = frozenset([*BUILT_IN, "benchmark", "download", "export", "help", "new", "version"])
 SOURCES = ("image", "text", "class", "noise")
+COMPARES = ("pairs", "sets")
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _FACTORY = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
@@ -106,6 +109,24 @@ class ImporterEntry:
 
 
 @dataclass(frozen=True)
+class MeasureEntry:
+    """A measure of how good a model is."""
+
+    name: str
+    summary: str
+    compares: str
+    factory: str
+    plugin: str
+
+    def load(self) -> type[Measure[Any]]:
+        """Return the measure's class; this imports numpy, and what the measure needs."""
+        from translate.evaluation.measure import Measure
+
+        measure: type[Measure[Any]] = _load_class(self.factory, Measure, plugin=self.plugin)
+        return measure
+
+
+@dataclass(frozen=True)
 class CommandEntry:
     """A command that a plugin adds."""
 
@@ -114,7 +135,7 @@ class CommandEntry:
     plugin: str
 
 
-Entry = MethodEntry | ModelEntry | DatasetEntry | ImporterEntry | CommandEntry
+Entry = MethodEntry | ModelEntry | DatasetEntry | ImporterEntry | MeasureEntry | CommandEntry
 
 
 @dataclass(frozen=True)
@@ -145,6 +166,7 @@ class Contribution:
     models: dict[str, ModelEntry] = field(default_factory=dict)
     datasets: dict[str, DatasetEntry] = field(default_factory=dict)
     importers: dict[str, ImporterEntry] = field(default_factory=dict)
+    measures: dict[str, MeasureEntry] = field(default_factory=dict)
     commands: dict[str, CommandEntry] = field(default_factory=dict)
 
     def register_method(
@@ -178,6 +200,15 @@ class Contribution:
         _check_factory(f"importer {name!r}", factory)
         self._add("importer", self.importers, ImporterEntry(name, looks_for, factory, self.plugin))
 
+    def register_measure(self, *, name: str, summary: str, compares: str, factory: str) -> None:
+        """Take in a measure: the callback of ``register_measures``."""
+        _check_texts(f"measure {name!r}", summary=summary)
+        _check_factory(f"measure {name!r}", factory)
+        if compares not in COMPARES:
+            raise PluginError(f"measure {name!r}: compares is {compares!r}, not one of {COMPARES}")
+        entry = MeasureEntry(name, summary, compares, factory, self.plugin)
+        self._add("measure", self.measures, entry)
+
     def register_command(self, name: str, command: click.Command) -> None:
         """Take in a command: what ``cli.add_command`` comes to."""
         self._add("command", self.commands, CommandEntry(name, command, self.plugin))
@@ -197,7 +228,7 @@ class Contribution:
 
 def shelves(holder: Any) -> list[tuple[str, dict[str, Any]]]:
     """Return a contribution's (or the host's) entries by name, kind by kind."""
-    kinds = ("method", "model", "dataset", "importer", "command")
+    kinds = ("method", "model", "dataset", "importer", "measure", "command")
     return [(kind, getattr(holder, f"{kind}s")) for kind in kinds]
 
 

@@ -23,9 +23,12 @@ from translate.host import the_host
 COMMANDS = {
     "run": ("run:run", "Translate pictures; 'translate MODEL' is short for it."),
     "train": ("train:train", "Train a method on your own pictures."),
+    "evaluate": ("evaluate:evaluate", "Measure how good a model is on pictures of your own."),
+    "report": ("reporting:report", "Write a page on a training run: curves, pictures, options."),
     "models": ("lists:models", "List the models."),
     "methods": ("lists:methods", "List the methods that train models, or what one can be told."),
     "datasets": ("lists:datasets", "List the readers of training data, or what one can be told."),
+    "measures": ("lists:measures", "List the measures, or what one can be told."),
     "plugins": ("plugins:plugins", "List the plugins, and why one does not work."),
     "info": ("info:info", "Show what a model is and where it comes from."),
     "import": ("importing:import_", "Make a model of another project's checkpoint."),

@@ -1,4 +1,4 @@
-"""``translate models``, ``methods`` and ``datasets``: what there is."""
+"""``translate models``, ``methods``, ``datasets`` and ``measures``: what there is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from translate.cli.parameters import DatasetName, MethodName
+from translate.cli.parameters import DatasetName, MeasureName, MethodName
 from translate.cli.tables import print_json, print_options, print_table
 from translate.host import the_host
 
@@ -69,4 +69,26 @@ def datasets(dataset: str | None, as_json: bool) -> None:
     print_table(
         ("DATASET", "KIND", "FROM", "SUMMARY"),
         [(e.name, e.kind, e.plugin, e.summary) for e in entries],
+    )
+
+
+@click.command()
+@click.argument("measure", required=False, type=MeasureName())
+@as_json
+def measures(measure: str | None, as_json: bool) -> None:
+    """List the measures, or what one can be told."""
+    if measure is not None:
+        kind = the_host().measure(measure).load()
+        if as_json:
+            print_json(kind.Options.model_json_schema())
+            return
+        print_options(kind.Options, title=f"evaluate --set {measure}.")
+        return
+    entries = the_host().measures.values()
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+        return
+    print_table(
+        ("MEASURE", "COMPARES", "FROM", "SUMMARY"),
+        [(e.name, e.compares, e.plugin, e.summary) for e in entries],
     )

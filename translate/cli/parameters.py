@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
 from translate.host import the_host
-from translate.registry import DatasetEntry, MethodEntry, ModelEntry
+from translate.registry import DatasetEntry, MeasureEntry, MethodEntry, ModelEntry
 
 
 class ModelName(StringParamType):
@@ -49,6 +49,18 @@ class DatasetName(StringParamType):
         return _beginning_with(incomplete, the_host().datasets)
 
 
+class MeasureName(StringParamType):
+    """The name of a measure."""
+
+    name = "measure"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the measures that begin with ``incomplete``."""
+        return _beginning_with(incomplete, the_host().measures)
+
+
 class PluginName(StringParamType):
     """The name of a plugin."""
 
@@ -66,7 +78,8 @@ class PluginName(StringParamType):
 
 
 def _beginning_with(
-    incomplete: str, entries: Mapping[str, ModelEntry | MethodEntry | DatasetEntry]
+    incomplete: str,
+    entries: Mapping[str, ModelEntry | MethodEntry | DatasetEntry | MeasureEntry],
 ) -> list[CompletionItem]:
     return [
         CompletionItem(name, help=entry.summary)

@@ -1,0 +1,30 @@
+"""The usual measures: of pairs (L1, PSNR, SSIM) and of sets (FID, KID)."""
+
+from __future__ import annotations
+
+from translate.hookspecs import RegisterMeasure, hookimpl
+
+
+@hookimpl
+def register_measures(register: RegisterMeasure) -> None:
+    for name, summary, factory in (
+        ("l1", "mean absolute difference from the target", "L1"),
+        ("psnr", "peak signal-to-noise ratio to the target", "PSNR"),
+        ("ssim", "structural similarity with the target", "SSIM"),
+    ):
+        register(
+            name=name,
+            summary=summary,
+            compares="pairs",
+            factory=f"translate_measures.pairs:{factory}",
+        )
+    for name, summary, factory in (
+        ("fid", "Fréchet Inception distance from real pictures", "FID"),
+        ("kid", "kernel Inception distance from real pictures", "KID"),
+    ):
+        register(
+            name=name,
+            summary=summary,
+            compares="sets",
+            factory=f"translate_measures.sets:{factory}",
+        )

@@ -1,0 +1,290 @@
+"""translate evaluate: measure how good a model is on pictures of your own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from translate.cli.parameters import MeasureName, ModelName
+from translate.cli.run import Size
+from translate.cli.tables import print_json, print_table
+from translate.errors import UsageError
+from translate.host import the_host
+from translate.options import parse_assignments
+
+if TYPE_CHECKING:
+    from translate.evaluation.measure import Result
+    from translate.inference.engine import Engine
+
+_LISTED = 5  # names of pictures without partners
+
+
+@click.command(short_help="Measure how good a model is on pictures of your own.")
+@click.argument("model", type=ModelName())
+@click.option(
+    "--data",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder with testA and testB (or A and B); twice for inputs and targets.",
+)
+@click.option(
+    "--input",
+    "side",
+    type=click.Choice(["A", "B"]),
+    help="The side that is translated, where it is not the model's usual one.",
+)
+@click.option(
+    "--compare",
+    type=click.Choice(["pairs", "sets"]),
+    help="Default: pairs where names match, else sets.",
+)
+@click.option("--allow-missing", is_flag=True, help="Leave aside what has no partner.")
+@click.option(
+    "--measure",
+    "names",
+    multiple=True,
+    type=MeasureName(),
+    metavar="NAME",
+    help="Default: all that apply; 'translate measures' lists them.",
+)
+@click.option(
+    "--inception",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Weights of the Inception network, for FID and KID.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A run-time option of the model's method, or MEASURE.KEY.",
+)
+@click.option(
+    "--size",
+    type=Size(),
+    default="working",
+    show_default=True,
+    metavar="working|native|N",
+    help="Larger pictures are translated at N×N pixels and keep their own detail.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of models that draw random numbers.",
+)
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    help="Default: fp32 for pairs, else auto.",
+)
+@click.option("--batch-size", type=click.IntRange(1, 1024), help="Pictures run at once.")
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A PNG with rows of input, output and target.",
+)
+@click.option(
+    "--sheet-rows", type=click.IntRange(1, 200), default=8, show_default=True, help="At most."
+)
+@click.option(
+    "--sheet-order",
+    type=click.Choice(["first", "best", "worst"]),
+    default="first",
+    show_default=True,
+    help="Which rows: best and worst by the first measure.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but the table and errors.")
+def evaluate(
+    model: str,
+    folders: tuple[Path, ...],
+    side: str | None,
+    compare: Literal["pairs", "sets"] | None,
+    allow_missing: bool,
+    names: tuple[str, ...],
+    inception: Path | None,
+    assignments: tuple[str, ...],
+    size: int | Literal["working", "native"],
+    seed: int,
+    device: str,
+    precision: str | None,
+    batch_size: int | None,
+    sheet: Path | None,
+    sheet_rows: int,
+    sheet_order: Literal["first", "best", "worst"],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure how good a model is on pictures of your own.
+
+    The pictures of one side of DIR are translated as 'translate MODEL' does, and what comes out is
+    held against the other side: each against its own target where names match, else all against
+    all.
+
+    \b
+    translate evaluate mine --data facades/ --sheet facades.png
+    translate evaluate horse2zebra --data horses-and-zebras/ --inception weights.pth
+    """
+    entry = the_host().model(model)
+    for name in names:
+        the_host().measure(name)
+
+    # Nothing above is slow; what follows imports torch.
+    from translate.bundle import load_bundle
+    from translate.evaluation.choosing import choose, evaluation_set, split
+    from translate.evaluation.run import Evaluation
+    from translate.evaluation.sheet import Sheet
+    from translate.inference.translator import Translator
+
+    measured, run_time = split(parse_assignments(assignments))
+    loaded = load_bundle(entry.path)
+    tried = evaluation_set(loaded, folders, side=side, compare=compare)
+    if tried.unmatched and not allow_missing:
+        raise UsageError(
+            f"no partner for {_listed(tried.unmatched)}; --allow-missing leaves them aside, "
+            "--compare sets does without partners"
+        )
+    translator = Translator(
+        loaded,
+        settings=run_time,
+        device=device,
+        precision=precision or ("fp32" if tried.compares == "pairs" else "auto"),
+        size=size,
+    )
+    engine = translator.engine
+    shared = {"inception": inception} if inception else {}
+    makers, notes = choose(names, tried.compares, measured, shared, engine.device)
+    evaluation = Evaluation(
+        engine, entry.name, tried, makers, batch_size=engine.batch_size(batch_size), seed=seed
+    )
+    first = next(iter(makers))
+    drawn = None
+    if sheet:
+        if tried.compares == "sets" and sheet_order != "first":
+            raise UsageError(f"--sheet-order {sheet_order}: pictures of sets have no value each")
+        better = evaluation.measures[entry.name][first].larger_is_better
+        drawn = Sheet(sheet, rows=sheet_rows, order=sheet_order, larger_is_better=better)
+
+    notes = [] if quiet else [tried.described, *notes]
+    if tried.unmatched and not quiet:
+        notes.append(f"left aside, without a partner: {_listed(tried.unmatched)}")
+    for note in notes:
+        click.echo(note, err=True)
+    failures = []
+    with _Progress(len(evaluation), quiet=quiet) as progress:
+        for number, done in enumerate(evaluation()):
+            if done.error:
+                failures.append(done.error)
+                progress.print(f"failed: {done.error}")
+            elif drawn and done.comparison:
+                value = done.values.get(first)
+                drawn.add(done.comparison, value, "" if value is None else f"{first} {value:.4g}")
+            progress.advance(number + 1 - len(failures), len(failures))
+    results, problems = evaluation.results()
+    for problem in problems:
+        click.echo(f"failed: {problem}", err=True)
+    how = _how(engine, seed)
+    if as_json:
+        facts = {"model": entry.name, "compares": tried.compares, "cases": len(tried.cases)}
+        print_json(_as_json(results, how, **facts, failed=failures + problems))
+    else:
+        _print(results, how)
+    if drawn:
+        drawn.save()
+    if failures or problems:
+        if failures:
+            click.echo(f"{len(failures)} failed; the numbers are without them", err=True)
+        click.get_current_context().exit(1)
+
+
+class _Progress:
+    """A bar on a terminal, a line now and then elsewhere; failures always."""
+
+    def __init__(self, total: int, *, quiet: bool) -> None:
+        self._bar: Any = None
+        if not quiet:
+            from translate.cli.progress import Counter
+
+            self._bar = Counter(total)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, done: int, failed: int) -> None:
+        if self._bar:
+            self._bar.advance(done, failed)
+
+    def print(self, text: str) -> None:
+        if self._bar:
+            self._bar.print(text)
+        else:
+            click.echo(text, err=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _how(engine: Engine, seed: int) -> str:
+    """Return how the model was run, which every number depends on."""
+    size = (
+        "whole pictures"
+        if engine.size is None
+        else f"pictures of more than {engine.size}×{engine.size} pixels translated at that many"
+    )
+    precision = str(engine.dtype).removeprefix("torch.")
+    return (
+        f"{size}; {precision} on {engine.device}; seed {seed}; "
+        "outputs as computed, before any file format; what is transparent on white"
+    )
+
+
+def _print(results: Mapping[str, Sequence[Result]], how: str) -> None:
+    """Print a row for each measure and a column for each model."""
+    rows: dict[str, list[str]] = {}
+    protocols: dict[str, str] = {}
+    for place, found in enumerate(results.values()):
+        for result in found:
+            row = rows.setdefault(result.name, [""] * len(results))
+            row[place] = _value(result)
+            protocols.setdefault(result.name, result.protocol)
+    print_table(
+        ("MEASURE", *results, "PROTOCOL"),
+        [(name, *row, protocols[name]) for name, row in rows.items()],
+    )
+    click.echo(f"\nmodel run: {how}")
+
+
+def _value(result: Result) -> str:
+    text = f"{result.value:.{result.decimals}f}"
+    if result.deviation is not None:
+        text += f" ± {result.deviation:.{result.decimals}f}"
+    return f"{text} {result.unit}".rstrip()
+
+
+def _as_json(results: Mapping[str, Sequence[Result]], how: str, **facts: Any) -> dict[str, Any]:
+    numbers = []
+    for model, found in results.items():
+        for result in found:
+            # JSON has no infinity; the protocol says that pictures equal their targets.
+            value = result.value if math.isfinite(result.value) else None
+            numbers.append({"of": model, **asdict(result), "value": value, "run": how})
+    return {**facts, "results": numbers}

@@ -1,0 +1,73 @@
+"""What a model is tried on: inputs, and the pictures that its outputs are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from translate.evaluation.measure import Pixels
+from translate.images import Picture, read_picture
+from translate.images.encoding import on_white
+
+# A picture's file, or what makes its pixels: (H, W, C) uint8 or uint16, C 1 or 3.
+PictureSource = Path | Callable[[], NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One input, and what should come of it where that is known.
+
+    Attributes:
+        name: for messages and sheets.
+        source, target: a picture's file, or a function that makes its pixels, (H, W, C) uint8 or
+            uint16; read when they are needed.
+    """
+
+    name: str
+    source: PictureSource
+    target: PictureSource | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationSet:
+    """All that a model is tried on.
+
+    Attributes:
+        compares: "pairs": every case has a target; "sets": ``real`` has pictures like the outputs.
+        cases: the inputs.
+        real: in sets, pictures as ``Case.target``.
+        baselines: other ways from an input to an output, measured in the same table: (H, W, 3)
+            float32 in [0, 255] to the same, at the output's size.
+        described: one line that says what was found.
+        unmatched: names of what has no partner; refused unless the user allows it.
+    """
+
+    compares: Literal["pairs", "sets"]
+    cases: Sequence[Case]
+    real: Sequence[PictureSource] = ()
+    baselines: Mapping[str, Callable[[Pixels], Pixels]] = field(default_factory=dict)
+    described: str = ""
+    unmatched: Sequence[str] = ()
+
+
+def read(source: PictureSource) -> Picture:
+    """Return the picture of a case.
+
+    Raises:
+        ImageError: if a file is no picture that can be read.
+    """
+    return read_picture(source, name="") if isinstance(source, Path) else Picture(source(), None)
+
+
+def as_measured(picture: Picture) -> Pixels:
+    """Return a picture's pixels as measures are shown them: (H, W, 3) float32 in [0, 255]."""
+    pixels = picture.pixels
+    if picture.alpha is not None:
+        pixels = on_white(pixels, picture.alpha)
+    unit = np.float32(np.iinfo(pixels.dtype).max / 255)
+    return np.repeat(pixels.astype(np.float32) / unit, 3 // pixels.shape[2], axis=2)

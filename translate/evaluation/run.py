@@ -1,0 +1,188 @@
+"""The run: every case through the model, and each output before the measures.
+
+The model is run by the engine of ``translate MODEL``, at full depth, and before any file format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from translate.errors import ImageError
+from translate.evaluation.choosing import Makers
+from translate.evaluation.data import Case, EvaluationSet, PictureSource, as_measured, read
+from translate.evaluation.measure import Comparison, Measure, Pixels, Result
+from translate.files import show, system_reason
+from translate.inference.engine import Engine, Finished, Prepared
+from translate.registry import one_line
+
+_WAITING_BYTES = 128 << 20  # of inputs that wait for company in a batch
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What became of one case, or of one real picture, which has no comparison.
+
+    Attributes:
+        error: why it failed, with its name; None if it did not.
+        values: of the model's output by measure, where it has one of its own.
+    """
+
+    name: str
+    error: str | None = None
+    comparison: Comparison | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    case: Case
+    prepared: Prepared
+
+
+class Evaluation:
+    """One model and its baselines before the same measures.
+
+    Args:
+        model: what it is called in the table.
+        makers: of the measures, by name; each makes one for a model.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: str,
+        tried: EvaluationSet,
+        makers: Makers,
+        *,
+        batch_size: int,
+        seed: int = 0,
+    ) -> None:
+        self.engine, self.model, self.tried = engine, model, tried
+        self.batch_size, self.seed = max(1, batch_size), seed
+        self.baselines = dict(tried.baselines)
+        # A measure that cannot be made is noticed here, before any work.
+        self.measures: dict[str, dict[str, Measure[Any]]] = {
+            name: {key: make() for key, make in makers.items()} for name in (model, *self.baselines)
+        }
+
+    def __len__(self) -> int:
+        """Return how many pictures it goes through."""
+        return len(self.tried.cases) + len(self.tried.real)
+
+    def __call__(self) -> Iterator[Measured]:
+        """Yield what became of each case, and then of each real picture."""
+        for batch in self._batches():
+            if isinstance(batch, Measured):
+                yield batch
+                continue
+            for work, result in zip(batch, self._run(batch), strict=True):
+                yield result if isinstance(result, Measured) else self._measure(work, result)
+        for number, source in enumerate(self.tried.real):
+            yield self._show_real(source, number)
+
+    def results(self) -> tuple[dict[str, list[Result]], list[str]]:
+        """Return the numbers by model, and why there are none of a measure."""
+        found: dict[str, list[Result]] = {}
+        problems: list[str] = []
+        for model, measures in self.measures.items():
+            found[model] = []
+            for name, measure in measures.items():
+                try:
+                    found[model] += measure.results()
+                except Exception as error:
+                    problems.append(f"measure {name}, {model}: {_reason(error)}")
+        return found, problems
+
+    def _batches(self) -> Iterator[Sequence[_Work] | Measured]:
+        """Read the cases, grouped by what may run together; what waits for company is bounded."""
+        waiting: dict[Hashable, list[_Work]] = {}
+        room = 0
+        for case in self.tried.cases:
+            try:
+                work = _Work(case, self.engine.prepare(read(case.source)))
+            except Exception as error:
+                yield _failed(case.name, error)
+                continue
+            key = self.engine.group(work.prepared)
+            waiting.setdefault(key, []).append(work)
+            room += work.prepared.picture.pixels.nbytes
+            if len(waiting[key]) >= self.batch_size or room > _WAITING_BYTES:
+                yield from (waiting.pop(key) for key in list(waiting))
+                room = 0
+        yield from waiting.values()
+
+    def _run(self, works: Sequence[_Work]) -> Sequence[Finished | Measured]:
+        try:
+            prepared = [work.prepared for work in works]
+            return self.engine.run(prepared, [self.seed] * len(works))
+        except Exception as error:
+            if len(works) == 1:
+                return [_failed(works[0].case.name, error)]
+        # One by one, to find out which one it is.
+        return [result for work in works for result in self._run([work])]
+
+    def _measure(self, work: _Work, finished: Finished) -> Measured:
+        case = work.case
+        try:
+            source = as_measured(work.prepared.picture)
+            output = as_measured(self.engine.finish(finished))
+            target = None
+            if case.target is not None:
+                target = as_measured(read(case.target))
+                _refuse_other_size(output, target)
+            shown = {self.model: Comparison(case.name, source, output, target)}
+            for name, baseline in list(self.baselines.items()):
+                other = baseline(source)
+                if other.shape == output.shape:
+                    shown[name] = Comparison(case.name, source, other, target)
+                else:  # the model enlarges, and the input is no answer to that
+                    del self.baselines[name], self.measures[name]
+            return self._show(shown)
+        except Exception as error:
+            return _failed(case.name, error)
+
+    def _show(self, shown: Mapping[str, Comparison]) -> Measured:
+        values: dict[str, float] = {}
+        for model, comparison in shown.items():
+            for name, measure in self.measures[model].items():
+                value = measure.add(comparison)
+                if value is not None and model == self.model:
+                    values[name] = value
+        comparison = shown[self.model]
+        if comparison.target is not None:
+            self._add_real(comparison.target)
+        return Measured(comparison.name, None, comparison, values)
+
+    def _show_real(self, source: PictureSource, number: int) -> Measured:
+        name = show(source) if isinstance(source, Path) else f"real picture {number + 1}"
+        try:
+            self._add_real(as_measured(read(source)))
+        except Exception as error:
+            return _failed(name, error)
+        return Measured(name)
+
+    def _add_real(self, pixels: Pixels) -> None:
+        for measures in self.measures.values():
+            for measure in measures.values():
+                measure.add_real(pixels)
+
+
+def _refuse_other_size(output: Pixels, target: Pixels) -> None:
+    if output.shape != target.shape:
+        (height, width), (rows, columns) = output.shape[:2], target.shape[:2]
+        raise ImageError(f"the output has {width}×{height} pixels, its target {columns}×{rows}")
+
+
+def _failed(name: str, error: Exception) -> Measured:
+    return Measured(name, f"{name}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "not enough memory; a smaller --size may do"
+    return system_reason(error) if isinstance(error, OSError) else one_line(error)

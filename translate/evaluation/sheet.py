@@ -1,0 +1,109 @@
+"""The sheet: rows of input, output and target, with their names, as one picture to look at."""
+
+from __future__ import annotations
+
+import bisect
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from translate.atomic import replacing
+from translate.errors import UsageError
+from translate.evaluation.measure import Comparison, Pixels
+from translate.files import show, system_reason
+
+Order = Literal["first", "best", "worst"]
+
+_CELL = 256  # pixels of a cell's longer side at most
+_GAP = 4
+_TEXT = 14
+_LINE = _TEXT + 2 * _GAP
+
+
+class Sheet:
+    """Keeps the rows that belong on the sheet, small, and draws them.
+
+    Args:
+        rows: how many at most.
+        order: the first ones, or those with the best or worst values.
+    """
+
+    def __init__(self, path: Path, *, rows: int, order: Order, larger_is_better: bool) -> None:
+        """Look whether the sheet can be written.
+
+        Raises:
+            UsageError: if it cannot.
+        """
+        if path.suffix.lower() != ".png":
+            raise UsageError(f"--sheet {show(path)}: the sheet is a PNG; give a name with .png")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError("is a folder")
+        except OSError as error:
+            reason = system_reason(error)
+            raise UsageError(f"--sheet {show(path)}: cannot be written: {reason}") from None
+        self.path, self.rows, self.order = path, rows, order
+        self._sign = -1.0 if (order == "best") == larger_is_better else 1.0
+        # Smallest first, by what to sort by; the number keeps equal ones in order.
+        self._kept: list[tuple[float, int, str, list[Image.Image]]] = []
+        self._seen = 0
+
+    def add(self, comparison: Comparison, value: float | None, note: str) -> None:
+        """Take in an output, if it belongs on the sheet as far as is known.
+
+        Args:
+            value: of the measure that decides; None only where the first ones are kept.
+            note: written beside the name.
+        """
+        key = self._sign * value if value is not None and self.order != "first" else 0.0
+        place = key, self._seen
+        self._seen += 1
+        if len(self._kept) == self.rows and place > self._kept[-1][:2]:
+            return
+        cells = [_cell(comparison.source, comparison.output), _cell(comparison.output)]
+        if comparison.target is not None:
+            cells.append(_cell(comparison.target))
+        text = f"{show(comparison.name)}  {note}".rstrip()
+        bisect.insort(self._kept, (*place, text, cells), key=lambda row: row[:2])
+        del self._kept[self.rows :]
+
+    def save(self) -> None:
+        """Draw the rows and write them; nothing where there are none.
+
+        Raises:
+            TranslateError: if the file cannot be written.
+        """
+        if not self._kept:
+            return
+        rows = [(text, cells) for _, _, text, cells in self._kept]
+        columns = max(len(cells) for _, cells in rows)
+        width = max(cell.width for _, cells in rows for cell in cells) + _GAP
+        heights = [max(cell.height for cell in cells) + _LINE + _GAP for _, cells in rows]
+        sheet = Image.new("RGB", (columns * width + _GAP, sum(heights) + _LINE), "white")
+        draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT)
+        for column, title in enumerate(("input", "output", "target")[:columns]):
+            draw.text((column * width + _GAP, _GAP), title, "black", font)
+        top = _LINE
+        for (text, cells), height in zip(rows, heights, strict=True):
+            draw.text((_GAP, top + _GAP), text, "black", font)
+            for column, cell in enumerate(cells):
+                sheet.paste(cell, (column * width + _GAP, top + _LINE))
+            top += height
+        with replacing(self.path) as file:
+            sheet.save(file, format="PNG")
+
+
+def _cell(pixels: Pixels, like: Pixels | None = None) -> Image.Image:
+    """Return pixels as large as ``like`` would be shown, never larger than a cell."""
+    height, width = (pixels if like is None else like).shape[:2]
+    scale = min(1.0, _CELL / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    image = Image.fromarray(np.rint(pixels).clip(0, 255).astype(np.uint8))
+    if image.size == size:
+        return image
+    # A small input is shown in its own pixels.
+    enlarged = image.width < size[0]
+    return image.resize(size, Image.Resampling.NEAREST if enlarged else Image.Resampling.BOX)
