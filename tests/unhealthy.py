@@ -73,7 +73,7 @@ class Maker(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         out: Tensor = self.layers(code * ~self.deaf)
-        return out.unflatten(1, (3, SIZE, SIZE))
+        return out.view(-1, 3, SIZE, SIZE)
 
 
 class DoodleOptions(AdversarialOptions):
