@@ -83,55 +83,64 @@ def picture(value: float, count: int = 1) -> Tensor:
     return torch.full((count, 1, 2, 2), float(value))
 
 
+def seeds(*numbers: int) -> Tensor:
+    """Return seeds as a run gives them: wild numbers, one a sample."""
+    return torch.tensor([mix(number) for number in numbers])
+
+
 def test_a_pool_that_is_not_full_gives_back_what_comes_in() -> None:
     pool = ImagePool(3)
     for value in range(3):
-        assert torch.equal(pool(picture(value)), picture(value))
+        assert torch.equal(pool(picture(value), seeds(value)), picture(value))
 
 
 def test_a_full_pool_exchanges_half_of_the_time() -> None:
-    torch.manual_seed(0)
     pool = ImagePool(10)
-    pool(torch.arange(10.0).reshape(10, 1, 1, 1))
-    old = sum(float(pool(picture(100.0 + i)[:, :, :1, :1])) != 100 + i for i in range(400))
+    pool(torch.arange(10.0).reshape(10, 1, 1, 1), seeds(*range(10)))
+    new = [100 + i for i in range(400)]
+    old = sum(float(pool(picture(i)[:, :, :1, :1], seeds(i))) != i for i in new)
     assert 160 < old < 240
     assert len(pool.images) == 10
 
 
 def test_what_a_pool_gives_back_is_nowhere_else() -> None:
     """An image is either handed out or kept: a given number goes in once and comes out once."""
-    torch.manual_seed(1)
     pool, out = ImagePool(5), []
     for value in range(5, 60):
         if value < 10:
-            pool(picture(value))
+            pool(picture(value), seeds(value))
         else:
-            out.append(float(pool(picture(value)).mean()))
+            out.append(float(pool(picture(value), seeds(value)).mean()))
     kept = [float(image.mean()) for image in pool.images]
     assert sorted(out + kept) == list(range(5, 60))
 
 
 def test_a_pool_of_none_passes_everything_on() -> None:
     images = torch.randn(2, 1, 2, 2)
-    assert ImagePool(0)(images) is images
+    assert ImagePool(0)(images, seeds(1, 2)) is images
 
 
 def test_a_pool_keeps_no_graph() -> None:
     pool = ImagePool(2)
-    assert not pool(picture(1).requires_grad_()).requires_grad
+    assert not pool(picture(1).requires_grad_(), seeds(1)).requires_grad
     assert not pool.images[0].requires_grad
 
 
 def test_a_pools_contents_are_saved_and_loaded() -> None:
     pool, other = ImagePool(4), ImagePool(4)
-    pool(torch.randn(4, 1, 2, 2))
+    pool(torch.randn(4, 1, 2, 2), seeds(0, 1, 2, 3))
     file = io.BytesIO()
     torch.save(pool.state_dict(), file)
     file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True))
-    for _ in range(20):
+    for number in range(20):
         image = torch.randn(1, 1, 2, 2)
-        torch.manual_seed(7)
-        expected = pool(image)
-        torch.manual_seed(7)
-        assert torch.equal(other(image), expected)
+        assert torch.equal(other(image, seeds(number)), pool(image, seeds(number)))
+
+
+def test_a_pool_does_not_care_how_images_are_batched() -> None:
+    images, keys = torch.randn(12, 1, 2, 2), seeds(*range(12))
+    one, four = ImagePool(3), ImagePool(3)
+    singly = [one(image, key) for image, key in zip(images.split(1), keys.split(1), strict=True)]
+    parts = [four(image, key) for image, key in zip(images.split(4), keys.split(4), strict=True)]
+    assert torch.equal(torch.cat(singly), torch.cat(parts))

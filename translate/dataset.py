@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from translate.method import Batch, Export
 from translate.options import Facts, Settings
+from translate.pipeline.cache import PixelCache, Store
 
 if TYPE_CHECKING:
     from translate.evaluation.data import EvaluationSet
 
 O = TypeVar("O", bound=Settings)  # noqa: E741
 
-Sample = Mapping[str, NDArray[np.uint8]]
+Sample = Mapping[str, NDArray[np.uint8] | Tensor | int | str]
 
 
 class Dataset(ABC, Generic[O]):
@@ -29,6 +31,7 @@ class Dataset(ABC, Generic[O]):
     """
 
     Options: ClassVar[type[Settings]] = Settings
+    aligned: ClassVar[bool] = False  # the pictures of a sample show the same thing
 
     def __init__(self, folders: Sequence[Path], options: O, needs: Mapping[str, Any]) -> None:
         """Look at the folders; read nothing yet.
@@ -101,8 +104,9 @@ class Dataset(ABC, Generic[O]):
 
     @abstractmethod
     def sample(self, number: int, seed: int) -> Sample:
-        """Return sample ``number`` of the run with that seed: uint8 (H, W, C) by field.
+        """Return sample ``number`` of the run with that seed, by field.
 
+        Pictures are uint8 (H, W, C), labels whole numbers, captions texts.
         Called in several threads at once.
 
         Raises:
@@ -112,3 +116,14 @@ class Dataset(ABC, Generic[O]):
     def on_device(self, batch: Batch) -> Batch:
         """Return the batch augmented: images (N, C, H, W) in [-1, 1], on the device."""
         return batch
+
+    def keep(self, store: Store) -> str:
+        """Keep decoded pictures in ``store`` from now on; say how much that will be, if known.
+
+        Raises:
+            UsageError: if there is no room for them.
+        """
+        caches = [value for value in vars(self).values() if isinstance(value, PixelCache)]
+        for cache in caches:
+            cache.store = store
+        return "; ".join(filter(None, (cache.describe() for cache in caches)))

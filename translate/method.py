@@ -85,12 +85,27 @@ class Step:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How one phase's networks learn; ``linear`` is constant for half the run, then falls to 0."""
+    """How one phase's networks learn; a user may change any of it for any phase.
+
+    Attributes:
+        name: Adam (Kingma and Ba 2014), AdamW (Loshchilov and Hutter 2017) or RMSprop.
+        lr: learning rate.
+        betas: of the Adams; RMSprop has none.
+        weight_decay: share of the weights taken off, times the learning rate, in AdamW; added
+            to the gradient in the others.
+        schedule: "linear" is constant for half of the phase, then falls to 0; "cosine" falls to 0
+            all the way; "step" multiplies by ``drop`` at each of ``drops``.
+        drops: for "step", shares of the phase that are done.
+        drop: for "step", what is left of the rate.
+    """
 
     name: Literal["adam", "adamw", "rmsprop"] = "adam"
     lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "linear", "step", "cosine"] = "constant"
+    drops: tuple[float, ...] = (0.5, 0.75)
+    drop: float = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +116,13 @@ class Phase:
         name: for logs and checkpoints; unique in the method.
         trains: the networks that learn; all other parameters are frozen during the turn.
         losses: gives weighted scalar terms; the host adds them, scales and steps.
+        optimizer: how they learn.
         every: in steps.
         since, until: in training images; stages are phases with a beginning and an end.
-        after: called after the step without gradients, with the terms and logs averaged.
+        after: called after each update without gradients, with the terms and logs averaged.
+        updates: how often it learns in a step, each time from a fresh batch; None: as often as
+            the objective of a ``Discriminator`` among ``trains`` asks for, else once.
+        clip: largest norm of the gradient, all parameters together; None: any.
     """
 
     name: str
@@ -114,6 +133,8 @@ class Phase:
     since: int = 0
     until: int | None = None
     after: Callable[[Mapping[str, Tensor]], None] | None = None
+    updates: int | None = None
+    clip: float | None = None
 
     def active(self, images: int) -> bool:
         """Say whether the phase takes part once ``images`` training images are seen."""
@@ -147,6 +168,9 @@ class Fit:
         scale: output pixels for each input pixel, along each side.
         halo: pixels around a tile that its result depends on; None: needs the whole picture.
         independent: False: run one item at a time, each under its own seed.
+        detail: what a picture larger than the working size keeps of its own. "change": all, and
+            the change made at working size is added to it. "lightness": its lightness, exactly,
+            and the output gives the colours. "none": nothing; the output is enlarged.
     """
 
     multiple_of: int = 1
@@ -154,6 +178,7 @@ class Fit:
     scale: int = 1
     halo: int | None = None
     independent: bool = True
+    detail: Literal["change", "lightness", "none"] = "change"
 
 
 class Fixed(Generic[N]):
@@ -168,9 +193,6 @@ class Fixed(Generic[N]):
 
 
 class Method(nn.Module, ABC, Generic[O]):
-        detail: what a picture larger than the working size keeps of its own. "change": all, and
-            the change made at working size is added to it. "lightness": its lightness, exactly,
-            and the output gives the colours. "none": nothing; the output is enlarged.
     """A way to train and run generators. Its attributes are its networks, judges and memory.
 
     Memory (an image pool, a running balance) is buffers or ``get_extra_state`` (of tensors,
@@ -178,7 +200,6 @@ class Method(nn.Module, ABC, Generic[O]):
     """
 
     Options: ClassVar[type[Settings]] = Settings
-    detail: Literal["change", "lightness", "none"] = "change"
     RunOptions: ClassVar[type[Settings]] = Settings
 
     def __init__(self, options: O, facts: Facts) -> None:

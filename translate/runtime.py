@@ -46,14 +46,20 @@ def bf16_is_fast(device: torch.device) -> bool:
     return False
 
 
-def pick_precision(name: str, device: torch.device) -> torch.dtype:
+def pick_precision(
+    name: str, device: torch.device, *, without_bf16: torch.dtype = torch.float32
+) -> torch.dtype:
     """Return the arithmetic to compute in; "auto" is bf16 where the device is fast at it.
+
+    On a GPU that is not, "auto" is ``without_bf16``.
 
     Raises:
         UsageError: if there is no such precision, or the device cannot compute in it.
     """
     if name == "auto":
-        return torch.bfloat16 if bf16_is_fast(device) else torch.float32
+        if bf16_is_fast(device):
+            return torch.bfloat16
+        return without_bf16 if device.type == "cuda" else torch.float32
     if name == "fp16" and device.type == "cpu":
         raise UsageError("--precision fp16: a CPU does not compute in fp16; use bf16 or fp32")
     if name not in PRECISIONS:

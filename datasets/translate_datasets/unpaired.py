@@ -17,13 +17,16 @@ from pydantic import Field, model_validator
 from translate import Batch, Dataset, Sample, Settings, UsageError
 from translate.pipeline import (
     PixelCache,
+    cut,
     draws,
     flip,
     image_files,
     jitter_colour,
     mix,
+    random_box,
     read_rgb,
     shuffled,
+    zoom_box,
 )
 
 Pixels = NDArray[np.uint8]
@@ -40,6 +43,9 @@ class UnpairedOptions(Settings):
     size: int = Field(default=256, ge=16, le=4096, description="pixels of a sample's sides")
     load: int = Field(default=286, ge=16, le=4096, description="sides before resize-and-crop cuts")
     zoom: float = Field(default=0.5, gt=0, le=1, description="smallest share of the area zoom cuts")
+    distort: float = Field(
+        default=0.0, ge=0, le=1, description="strength of turns and tilts; 1 turns by up to 20°"
+    )
     flip: bool = Field(default=True, description="mirror half of the samples")
     colour: float = Field(default=0.0, ge=0, le=1, description="strength of colour changes")
 
@@ -72,7 +78,8 @@ class Unpaired(Dataset[UnpairedOptions]):
             )
         wanted: Sequence[str] = needs.get("domains", ("a", "b"))
         self.files = {domain: image_files(f) for domain, f in _folders(folders, wanted).items()}
-        self._pixels = PixelCache(self._read)
+        every = [file for files in self.files.values() for file in files]
+        self._pixels = PixelCache(self._read, every)
         self._local = threading.local()
 
     @classmethod
@@ -125,34 +132,36 @@ class Unpaired(Dataset[UnpairedOptions]):
         how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
         return np.asarray(cv2.resize(pixels, (side, side), interpolation=how), dtype=np.uint8)
 
-    def _cut(self, pixels: Pixels, seed: int, file: Path) -> Pixels:
-        size, mode, multiple = self.options.size, self.options.mode, self._multiple
+    def _cut(self, pixels: Any, seed: int, file: Path) -> Any:
+        o, multiple = self.options, self._multiple
         height, width = pixels.shape[:2]
-        least = {"crop": size, "native": self._least}.get(mode, 1)
+        least = {"crop": o.size, "native": self._least}.get(o.mode, 1)
         if min(height, width) < least:
             raise UsageError(
-                f"{file}: {width}×{height} is too small for data.mode={mode}, which needs "
+                f"{file}: {width}×{height} is too small for data.mode={o.mode}, which needs "
                 f"{least}×{least}; lower data.size, or set data.mode=zoom"
             )
-        if mode == "native":
+        if o.distort:
+            pixels = self._distorted(pixels, seed)
+        if o.mode == "native":
             return pixels[: height - height % multiple, : width - width % multiple]
-        transform = self._transform()
-        transform.set_random_seed(seed % 2**32)
-        cut: Pixels = transform(image=pixels)["image"]
-        return cut
+        if o.mode == "zoom":
+            return cut(pixels, zoom_box(height, width, seed, share=o.zoom), o.size)
+        return cut(pixels, random_box(height, width, o.size, seed))
 
-    def _transform(self) -> Any:
-        """Return this thread's own transform: it holds random state."""
-        if not hasattr(self._local, "transform"):
-            side, o = (self.options.size, self.options.size), self.options
-            self._local.transform = albumentations.Compose(
-                [
-                    albumentations.RandomResizedCrop(side, scale=(o.zoom, 1.0), ratio=(0.8, 1.25))
-                    if o.mode == "zoom"
-                    else albumentations.RandomCrop(*side)
-                ]
+    def _distorted(self, pixels: Any, seed: int) -> Any:
+        if not isinstance(pixels, np.ndarray):
+            raise UsageError("data.distort: works on the CPU; use another --cache than device")
+        if not hasattr(self._local, "distort"):  # a thread's own, since it holds random state
+            strength = self.options.distort
+            self._local.distort = albumentations.Affine(
+                rotate=(-20 * strength, 20 * strength),
+                shear=(-10 * strength, 10 * strength),
+                border_mode=cv2.BORDER_REFLECT_101,
+                p=1.0,
             )
-        return self._local.transform
+        self._local.distort.set_random_seed(seed % 2**32)
+        return self._local.distort(image=pixels)["image"]
 
 
 def _folders(folders: Sequence[Path], wanted: Sequence[str]) -> dict[str, Path]:

@@ -36,6 +36,8 @@ class TrainingProgress:
             f"{run.dataset.describe()}; {run.plan['method']}, {count / 1e6:.2f} M parameters, "
             f"{str(trainer.dtype).removeprefix('torch.')} on {trainer.device}"
         )
+        if run.begun_from:
+            self._say(f"beginning with {run.begun_from}")
         if self.start:
             self._say(f"going on from {self.start:,} of {self.total:,} images")
         if sys.stderr.isatty():
@@ -73,6 +75,13 @@ class TrainingProgress:
         elif not self.quiet and (now - self._printed > _SECONDS_BETWEEN_LINES):
             self._printed = now
             self._say(note)
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        if self._bar:
+            self._bar.console.print(text, soft_wrap=True, markup=False, highlight=False)
+        elif not self.quiet or text.startswith("alarm"):
+            self._say(text)
 
     @staticmethod
     def _say(text: str) -> None:

@@ -11,6 +11,8 @@ from translate.errors import UsageError
 from translate.host import the_host
 from translate.options import merge, parse_assignments
 
+_PLACES = {"memory": "memory", "file": "RUN/cache", "device": "the device's memory", "none": ""}
+
 
 @click.command(short_help="Train a method on your own pictures.")
 @click.argument("method", type=MethodName())
@@ -56,7 +58,7 @@ from translate.options import merge, parse_assignments
 @click.option("--seed", type=click.IntRange(0), help="Of everything random.")
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     help="auto: bf16 where the device is fast at it.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps")
@@ -67,8 +69,24 @@ from translate.options import merge, parse_assignments
     show_default=True,
     help="Threads that read pictures.",
 )
+@click.option(
+    "--cache",
+    type=click.Choice(["memory", "file", "device", "none"]),
+    default="memory",
+    show_default=True,
+    help="Where decoded pictures are kept; file: in RUN/cache; device: on the GPU, and cut there.",
+)
+@click.option(
+    "--compile", "compiled", is_flag=True, help="Compile the networks: slow to begin, then faster."
+)
+@click.option(
+    "--init", metavar="MODEL|FILE|RUN", default="", help="Begin with the weights of another."
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN, exactly.")
 @click.option("--overwrite", is_flag=True, help="Replace models of yours called NAME.")
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Print options, networks and one batch; train nothing."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def train(
     method: str,
@@ -84,8 +102,12 @@ def train(
     precision: str | None,
     device: str,
     workers: int,
+    cache: str,
+    compiled: bool,
+    init: str,
     resume: bool,
     overwrite: bool,
+    dry_run: bool,
     quiet: bool,
 ) -> None:
     """Train METHOD on the pictures in DIR, counting everything in training images.
@@ -95,7 +117,8 @@ def train(
     translate mine photos/
 
     Ctrl-C saves and stops; the same command with --resume goes on. What METHOD can be told with
-    --set: translate methods METHOD.
+    --set: translate methods METHOD. On several GPUs: torchrun --nproc-per-node N -m translate
+    train ...; the batch is shared out.
     """
     the_host().method(method)
     if not folder:
@@ -108,7 +131,9 @@ def train(
 
     # Nothing above is slow; what follows imports torch.
     from translate.cli.progress import TrainingProgress
+    from translate.training import processes
     from translate.training.plan import make_plan, read_recipe, split_assignments
+    from translate.training.preparing import describe
     from translate.training.run import Run
 
     flags = {
@@ -119,14 +144,25 @@ def train(
     }
     given = split_assignments(parse_assignments(assignments))
     given = merge(given, {"training": {k: v for k, v in flags.items() if v is not None}})
-    plan = make_plan(method, folders, dataset, read_recipe(recipe) if recipe else {}, given)
-    run = Run(Path(folder), plan, device=device, resume=resume)
-    exports = run.trainer.method.exports()
-    if len(names) > len(exports):
-        raise UsageError(f"--name: {method} makes {len(exports)} models ({', '.join(exports)})")
-    with TrainingProgress(run, quiet=quiet) as progress:
-        made = run.train(workers=workers, progress=progress)
-    installed = run.install(names, made, overwrite=overwrite)
+    preset = read_recipe(recipe) if recipe else {}
+    plan = make_plan(method, folders, dataset, preset, given, init)
+    with processes.joined(device) as own_device:
+        run = Run(Path(folder), plan, device=own_device, resume=resume)
+        exports = run.trainer.method.exports()
+        if len(names) > len(exports):
+            raise UsageError(f"--name: {method} makes {len(exports)} models ({', '.join(exports)})")
+        kept = run.keep_pictures(cache)
+        if dry_run:
+            click.echo(describe(run, workers), nl=False)
+            return
+        if compiled:
+            run.trainer.compile()
+        quiet = quiet or processes.rank() > 0
+        with TrainingProgress(run, quiet=quiet) as progress:
+            if kept:
+                progress.say(f"pictures kept in {_PLACES[cache]}: {kept}")
+            made = run.train(workers=workers, progress=progress, say=progress.say)
+        installed = run.install(names, made, overwrite=overwrite)
     if not quiet:
         for path in made:
             click.echo(f"model: {path}", err=True)

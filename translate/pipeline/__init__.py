@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from translate.images import read_rgb
     from translate.pipeline.augment import flip, jitter_colour
     from translate.pipeline.cache import PixelCache
+    from translate.pipeline.cutting import cut, random_box, zoom_box
     from translate.pipeline.files import image_files
     from translate.pipeline.lab import lab_to_rgb, rgb_to_lab
     from translate.pipeline.seeds import draws, mix, shuffled
@@ -16,28 +17,34 @@ if TYPE_CHECKING:
 # Imported when first asked for: running a model needs the seeds, but not kornia.
 _LAZY = {
     "PixelCache": "translate.pipeline.cache",
+    "cut": "translate.pipeline.cutting",
     "draws": "translate.pipeline.seeds",
     "flip": "translate.pipeline.augment",
     "image_files": "translate.pipeline.files",
     "jitter_colour": "translate.pipeline.augment",
     "lab_to_rgb": "translate.pipeline.lab",
     "mix": "translate.pipeline.seeds",
+    "random_box": "translate.pipeline.cutting",
     "read_rgb": "translate.images",
     "rgb_to_lab": "translate.pipeline.lab",
     "shuffled": "translate.pipeline.seeds",
+    "zoom_box": "translate.pipeline.cutting",
 }
 
 __all__ = [
     "PixelCache",
+    "cut",
     "draws",
     "flip",
     "image_files",
     "jitter_colour",
     "lab_to_rgb",
     "mix",
+    "random_box",
     "read_rgb",
     "rgb_to_lab",
     "shuffled",
+    "zoom_box",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory, so that each file is decoded once in a training run."""
+"""Decoded pictures kept as bytes, so that each file is decoded once in a training run."""
 
 from __future__ import annotations
 
@@ -6,39 +6,159 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from translate.atomic import replacing
 from translate.errors import ImageError, UsageError
+from translate.pipeline.seeds import mix
 
 Pixels = NDArray[np.uint8]
+STORES = ("memory", "file", "device", "none")
+_LIMIT = 4 * 2**30  # bytes, in memory
+_SHARE = 0.6  # of a GPU's free memory; the rest is for the networks
+_TASTED = 4  # pictures decoded to tell how large all will be
+
+
+class Store(Protocol):
+    """Where decoded pictures are kept."""
+
+    limit: float  # bytes
+
+    def get(self, path: Path) -> Any:
+        """Return what is kept for ``path``, or None."""
+
+    def put(self, path: Path, pixels: Pixels) -> Any:
+        """Keep ``pixels`` if there is room, and return what is to be used for them."""
+
+
+class InMemory:
+    """Keeps arrays; past ``limit`` bytes it keeps nothing more."""
+
+    def __init__(self, limit: float = _LIMIT) -> None:
+        self.limit = limit
+        self._kept: dict[Path, Any] = {}
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, path: Path) -> Any:
+        return self._kept.get(path)
+
+    def put(self, path: Path, pixels: Pixels) -> Any:
+        with self._lock:
+            if path not in self._kept and self._bytes + pixels.nbytes <= self.limit:
+                self._kept[path] = self._moved(pixels)
+                self._bytes += pixels.nbytes
+        return self._kept.get(path, pixels)
+
+    def _moved(self, pixels: Pixels) -> Any:
+        return pixels
+
+
+class OnDevice(InMemory):
+    """Keeps tensors (H, W, C) uint8 on the device, where they are cut."""
+
+    def __init__(self, device: torch.device) -> None:
+        free = torch.cuda.mem_get_info(device)[0] * _SHARE if device.type == "cuda" else _LIMIT
+        super().__init__(free)
+        self.device = device
+
+    def put(self, path: Path, pixels: Pixels) -> Any:
+        kept = super().put(path, pixels)
+        return kept if isinstance(kept, Tensor) else self._moved(pixels)
+
+    def _moved(self, pixels: Pixels) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+
+
+class InFiles:
+    """Keeps one file a picture, mapped into memory: for sets larger than it.
+
+    Processes share them, and so do later runs with the same folder. A changed picture has another
+    name here.
+    """
+
+    limit = float("inf")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, path: Path) -> Pixels | None:
+        try:
+            pixels: Pixels = np.load(self._place(path), mmap_mode="r")
+        except (OSError, ValueError):
+            return None
+        return pixels
+
+    def put(self, path: Path, pixels: Pixels) -> Pixels:
+        with replacing(self._place(path)) as file:
+            np.save(file, pixels)
+        return pixels
+
+    def _place(self, path: Path) -> Path:
+        about = path.stat()
+        key = mix(*str(path.resolve()).encode(), about.st_size, about.st_mtime_ns)
+        return self.folder / f"{key:015x}.npy"
+
+
+class Nowhere:
+    """Keeps nothing: every picture is decoded each time."""
+
+    limit = 0.0
+
+    def get(self, path: Path) -> None:
+        return None
+
+    def put(self, path: Path, pixels: Pixels) -> Pixels:
+        return pixels
+
+
+def make_store(name: str, *, folder: Path, device: torch.device) -> Store:
+    """Return the store called ``name``; ``folder`` is where files would go.
+
+    Raises:
+        UsageError: if there is no such store.
+    """
+    match name:
+        case "memory":
+            return InMemory()
+        case "file":
+            return InFiles(folder)
+        case "device":
+            return OnDevice(device)
+        case "none":
+            return Nowhere()
+    raise UsageError(f"--cache {name}: there are {', '.join(STORES)}")
 
 
 class PixelCache:
-    """Keeps what ``read`` returns for a path, up to ``limit`` bytes; past that it reads again."""
+    """Keeps what ``read`` returns for a path, in memory unless the user wants it elsewhere.
 
-    def __init__(self, read: Callable[[Path], Pixels], *, limit: int = 4 * 2**30) -> None:
+    Args:
+        read: decodes a file to (H, W, C) uint8.
+        files: all that will be asked for, to tell beforehand how much there is.
+    """
+
+    def __init__(self, read: Callable[[Path], Pixels], files: Sequence[Path] = ()) -> None:
+        self.store: Store = InMemory()
         self._read = read
-        self._limit = limit
-        self._kept: dict[Path, Pixels] = {}
-        self._bytes = 0
+        self._files = tuple(files)
         self._bad: set[Path] = set()
         self._lock = threading.Lock()
 
-    def __call__(self, path: Path) -> Pixels:
-        """Return the pixels of ``path``; the array is shared and must not be written to."""
-        kept = self._kept.get(path)
-        if kept is not None:
-            return kept
-        pixels = self._read(path)
-        with self._lock:
-            if path not in self._kept and self._bytes + pixels.nbytes <= self._limit:
-                self._kept[path] = pixels
-                self._bytes += pixels.nbytes
-        return pixels
+    def __call__(self, path: Path) -> Any:
+        """Return the pixels of ``path``: an array, or a tensor where the device keeps them.
 
-    def at(self, files: Sequence[Path], place: int) -> tuple[Path, Pixels]:
+        They are shared and must not be written to.
+        """
+        kept = self.store.get(path)
+        return self.store.put(path, self._read(path)) if kept is None else kept
+
+    def at(self, files: Sequence[Path], place: int) -> tuple[Path, Any]:
         """Return the file at ``place`` with its pixels, or the next file that can be read.
 
         One bad file among thousands must not end a long run. It is reported, once.
@@ -54,8 +174,43 @@ class PixelCache:
                 self._report(file, error)
         raise UsageError(f"{files[0].parent}: none of its pictures can be read")
 
+    def bytes(self) -> int:
+        """Return about how many bytes all files will take, from the first that can be read."""
+        tasted = []
+        for file in self._files[:: max(1, len(self._files) // _TASTED)]:
+            try:
+                pixels = self(file)
+            except ImageError as error:
+                self._report(file, error)
+            else:
+                tasted.append(pixels.nbytes)
+        return int(sum(tasted)) * len(self._files) // max(1, len(tasted))
+
+    def describe(self) -> str:
+        """Say how much is to be kept; nothing, if that is not known.
+
+        Raises:
+            UsageError: if the device has no room for it.
+        """
+        need, limit = self.bytes(), self.store.limit
+        if not need or not limit:
+            return ""
+        about = f"about {_size(need)} for {len(self._files):,} pictures"
+        if need <= limit:
+            return about
+        if isinstance(self.store, OnDevice):
+            raise UsageError(
+                f"--cache device: {about}, but {_size(limit)} are to spare there; "
+                "use --cache memory or --cache file"
+            )
+        return f"{about}, {_size(limit)} at most: the others are decoded again each time"
+
     def _report(self, file: Path, error: ImageError) -> None:
         with self._lock:
             if file not in self._bad:
                 self._bad.add(file)
                 print(f"left out: {error}", file=sys.stderr, flush=True)
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"

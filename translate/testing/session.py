@@ -71,7 +71,8 @@ class Session(Trainer):
     def steps(self, count: int) -> None:
         """Train on the next batches."""
         for _ in range(count):
-            self.step([self.subject.batch(self.number)])
+            batch = self.subject.batch(self.number)
+            self.step([[batch]] * self.updates())
 
     def _turn(
         self, turn: int, player: Player, batches: Sequence[Batch], steps: Sequence[Step]

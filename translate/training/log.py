@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from translate.atomic import replacing
 from translate.errors import TranslateError
+from translate.training.processes import average_scalars, rank
 
 
 class Diverged(TranslateError):
@@ -44,7 +46,7 @@ class Log:
         Raises:
             TranslateError: if the file cannot be written.
         """
-        if self.path.exists():
+        if self.path.exists() and not rank():
             lines = self.path.read_bytes().splitlines(keepends=True)
             with replacing(self.path) as file:
                 file.writelines(line for line in lines if _images_of(line) <= images)
@@ -65,7 +67,8 @@ class Log:
             Diverged: if one is not a finite number.
             TranslateError: if the file cannot be written.
         """
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        local = {name: total / self._counts[name] for name, total in self._sums.items()}
+        means = {name: float(f"{value:.6g}") for name, value in average_scalars(local).items()}
         for name, mean in means.items():
             if not math.isfinite(mean):
                 raise Diverged(images, f"{name} is {mean}")
@@ -75,13 +78,33 @@ class Log:
             "waiting": round(self._waited / seconds, 4),
             **means,
         }
-        try:
-            with self.path.open("a") as file:
-                file.write(json.dumps({"images": images, **scalars}) + "\n")
-        except OSError as error:
-            raise TranslateError(f"{self.path}: cannot be written ({error.strerror})") from None
+        self._append({"images": images, **scalars})
         self.clear()
         return scalars
+
+    def alarm(self, images: int, name: str, text: str) -> None:
+        """Append what looks wrong.
+
+        Raises:
+            TranslateError: if the file cannot be written.
+        """
+        self._append({"images": images, "alarm": name, "text": text})
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Yield the lines that are whole."""
+        if self.path.exists():
+            for line in self.path.read_bytes().splitlines():
+                if _images_of(line) < math.inf:
+                    yield json.loads(line)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        if rank():
+            return
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise TranslateError(f"{self.path}: cannot be written ({error.strerror})") from None
 
 
 def _images_of(line: bytes) -> float:

@@ -6,14 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from translate.method import Batch, Method, Phase, Step
+from translate.adversarial import Discriminator
+from translate.method import Batch, Export, Method, Phase, Step
 from translate.pipeline.seeds import mix
 from translate.runtime import arithmetic
+from translate.training import processes
 from translate.training.average import Average
 from translate.training.log import Diverged
-from translate.training.phases import Player, only_these_learn, set_modes
+from translate.training.phases import (
+    Player,
+    clip_gradient,
+    only_these_learn,
+    player_changes,
+    set_modes,
+)
+from translate.training.processes import share_batch_norm
 from translate.training.settings import TrainingSettings
 
 
@@ -22,7 +31,7 @@ class Trainer:
 
     Attributes:
         number: steps done.
-        images: training images seen.
+        images: training images seen, by all processes together.
         averages: of each export's network; empty where no average is kept.
     """
 
@@ -33,9 +42,18 @@ class Trainer:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        self.method = method.to(device)
+        # Convolutions are faster in this layout, half precision ones many times so.
+        self.method = method.to(device).to(memory_format=torch.channels_last)
+        share_batch_norm(self.method)
         self.settings, self.device, self.dtype = settings, device, dtype
-        self.players = [Player(phase) for phase in method.phases()]
+        phases = method.phases()
+        changes = player_changes(settings, [phase.name for phase in phases])
+        self.players = [Player(phase, changes[phase.name]) for phase in phases]
+        half = dtype == torch.float16
+        self.scalers = {
+            p.phase.name: torch.amp.GradScaler(device.type, enabled=half) for p in self.players
+        }
+        self.names = {m: name for name, m in method.named_modules() if isinstance(m, Discriminator)}
         self.averages = {
             name: Average(export.network, settings.ema_halflife)
             for name, export in method.exports().items()
@@ -44,30 +62,45 @@ class Trainer:
         self.number = self.images = 0
         self.stage: list[Phase] = []  # the phases that take part now
 
-    def step(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
-        """Train on one batch, given as micro-batches, and return what to log.
+    def updates(self) -> int:
+        """Return how many batches the next step takes: its most frequent player's updates."""
+        return max((player.updates for player in self._due()), default=1)
 
-        Accumulating equals the larger batch for losses that are means over samples; batch norm
-        and contrastive losses see the micro-batch.
+    def _due(self) -> list[Player]:
+        """Return the players whose turn it is in the next step."""
+        active = (p for p in self.players if p.phase.active(self.images))
+        return [p for p in active if self.number % p.phase.every == 0]
+
+    def step(self, batches: Sequence[Sequence[Batch]]) -> dict[str, Tensor]:
+        """Train on ``updates()`` batches, each given as micro-batches; return what to log.
+
+        The first batch is every player's; a player that learns more often than once goes on to
+        the others. Accumulating equals the larger batch for losses that are means over samples;
+        batch norm and contrastive losses see the micro-batch.
         """
-        steps = [Step(self.number, self.images) for _ in batches]
+        scratch = [[Step(self.number, self.images) for _ in parts] for parts in batches]
         stage = [p for p in self.players if p.phase.active(self.images)]
+        due = self._due()
         self._enter([player.phase for player in stage])
         scalars: dict[str, Tensor] = {}
 
         # Each player takes its turn while the others stand still.
         for turn, player in enumerate(self.players):
-            if player not in stage or self.number % player.phase.every:
+            if player not in due:
                 continue
-            player.set_rate(self.images, self.settings.images)
-            terms = self._turn(turn, player, batches, steps)
-            if player.phase.after:
-                with torch.no_grad():
-                    player.phase.after(terms)
+            rate = player.set_rate(self.images, self.settings.images)
+            for update in range(player.updates):
+                place = turn + update * len(self.players)
+                terms = self._turn(place, player, batches[update], scratch[update])
+                self._settle(player, terms)
             scalars |= {f"{player.phase.name}/{name}": value for name, value in terms.items()}
+            scalars[f"{player.phase.name}/rate"] = torch.tensor(rate)
+            for critic in player.critics:
+                report = critic.report()
+                scalars |= {f"{self.names[critic]}/{name}": v for name, v in report.items()}
 
         # The averages follow what has learned.
-        new = sum(len(batch) for batch in batches)
+        new = sum(len(batch) for parts in batches for batch in parts) * processes.count()
         self.number += 1
         self.images += new
         learning = {p for player in stage for p in player.parameters}
@@ -80,6 +113,7 @@ class Trainer:
     ) -> dict[str, Tensor]:
         """Let one player learn from all micro-batches; return its terms and logs, averaged."""
         sums: dict[str, Tensor] = {}
+        scaler = self.scalers[player.phase.name]
         with only_these_learn(self.method, player.parameters):
             player.optimizer.zero_grad(set_to_none=True)
             for micro, (batch, step) in enumerate(zip(batches, steps, strict=True)):
@@ -88,12 +122,24 @@ class Trainer:
                 with arithmetic(self.device, self.dtype):
                     losses = player.phase.losses(batch, step)
                 total = torch.stack([loss.float() for loss in losses.values()]).sum()
-                (total / len(batches)).backward()  # type: ignore[no-untyped-call]
+                scaler.scale(total / len(batches)).backward()  # type: ignore[no-untyped-call]
                 for name, value in (losses | step.logged).items():
                     share = value.detach().float() / len(batches)
                     sums[name] = sums[name] + share if name in sums else share
-            player.optimizer.step()
+            processes.average_gradients(player.parameters)
+            scaler.unscale_(player.optimizer)
+            sums["gradient"] = clip_gradient(player.parameters, player.clip)
+            scaler.step(player.optimizer)
+            scaler.update()
         return sums
+
+    @torch.no_grad()
+    def _settle(self, player: Player, terms: Mapping[str, Tensor]) -> None:
+        """Do what comes after an update: the objective's own rules, and the method's."""
+        for critic in player.critics:
+            critic.settle()
+        if player.phase.after:
+            player.phase.after(processes.average_scalars(terms))
 
     def _enter(self, stage: list[Phase]) -> None:
         if stage != self.stage:
@@ -102,7 +148,7 @@ class Trainer:
 
     def _reseed(self, turn: int, micro: int) -> None:
         """Make what is drawn next depend on the place in the run alone; nothing needs saving."""
-        seed = mix(self.settings.seed, self.number, turn, micro)
+        seed = mix(self.settings.seed, self.number, turn, micro, processes.rank())
         # torch.manual_seed costs a hundred times as much: it reseeds every device there is.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -119,11 +165,23 @@ class Trainer:
             if not parameter.isfinite().all():
                 raise Diverged(self.images, f"{name} is not finite")
 
+    def network(self, name: str, export: Export) -> nn.Module:
+        """Return what an export's model is made of: its average, where there is one."""
+        average = self.averages.get(name)
+        return average.network if average else export.network
+
+    def compile(self) -> None:
+        """Compile the networks that learn; each takes a minute or more, once."""
+        for player in self.players:
+            for module in player.phase.trains:
+                (module.network if isinstance(module, Discriminator) else module).compile()
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that a run needs to go on as if it had never stopped."""
         return {
             "method": self.method.state_dict(),
             "optimizers": {p.phase.name: p.optimizer.state_dict() for p in self.players},
+            "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},
             "averages": {name: a.network.state_dict() for name, a in self.averages.items()},
             "number": self.number,
             "images": self.images,
@@ -134,6 +192,8 @@ class Trainer:
         self.method.load_state_dict(state["method"])
         for player in self.players:
             player.optimizer.load_state_dict(state["optimizers"][player.phase.name])
+        for name, scaler in self.scalers.items():
+            scaler.load_state_dict(state["scalers"][name])
         for name, average in self.averages.items():
             average.network.load_state_dict(state["averages"][name])
         self.number, self.images = state["number"], state["images"]

@@ -42,7 +42,7 @@ def observe(
     pictures = {name: t for name, t in batch.tensors.items() if t.ndim == 4}
     for name, network in networks.items():
         export = exports[name]
-        output = _outputs(method, name, network, _source(export, batch))
+        output = outputs(method, name, network, source_of(method, export, batch))
         like = pictures.get(export.like or "")
         scalars[f"{name}/spread"] = _spread(output, like, pictures)
         image = next((pictures[f] for f in export.reads.values() if f in pictures), None)
@@ -53,16 +53,19 @@ def observe(
     return scalars
 
 
-def _source(export: Export, batch: Batch) -> Batch:
+def source_of(method: Method[Any], export: Export, batch: Batch) -> Batch:
+    """Return what the export reads of training samples, as it would at run time."""
     reads = export.reads.items()
     return Batch(
         {ours: batch.tensors[theirs] for ours, theirs in reads if theirs in batch.tensors},
         batch.seeds,
         {ours: batch.texts[theirs] for ours, theirs in reads if theirs in batch.texts},
+        method.RunOptions(),
     )
 
 
-def _outputs(method: Method[Any], name: str, network: nn.Module, source: Batch) -> Tensor:
+def outputs(method: Method[Any], name: str, network: nn.Module, source: Batch) -> Tensor:
+    """Return what an export makes of sources, one by one where they depend on each other."""
     if method.fit(name).independent:
         return method.translate(network, source)
     return torch.cat([method.translate(network, one) for one in _singly(source)])
@@ -74,6 +77,7 @@ def _singly(batch: Batch) -> Iterator[Batch]:
             {name: tensor[i : i + 1] for name, tensor in batch.tensors.items()},
             batch.seeds[i : i + 1],
             {name: texts[i : i + 1] for name, texts in batch.texts.items()},
+            batch.settings,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,9 +21,10 @@ _MAY_CHANGE = {
     "training.log_every",
     "training.sample_every",
     "training.save_every",
+    "training.snapshot_every",
     "training.store",
 }
-_GROUPS = ("options", "data", "training", "card")
+GROUPS = ("options", "data", "training", "card")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class RunPlan:
     data: Mapping[str, Any]
     training: Mapping[str, Any]
     card: Mapping[str, Any]
+    init: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan in plain values."""
@@ -54,9 +57,9 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise UsageError(f"--recipe {path}: {error.strerror or error}") from None
     except ValueError as error:  # not UTF-8, or not TOML
         raise UsageError(f"--recipe {path}: {error}") from None
-    surplus = recipe.keys() - {"method", *_GROUPS}
+    surplus = recipe.keys() - {"method", *GROUPS}
     if surplus:
-        tables = ", ".join(_GROUPS)
+        tables = ", ".join(GROUPS)
         raise UsageError(f"--recipe {path}: no table {min(surplus)}; there are {tables}")
     _check_groups(recipe, f"--recipe {path}")
     return recipe
@@ -69,13 +72,13 @@ def split_assignments(values: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: if a group is set as if it were an option.
     """
     _check_groups(values, "--set")
-    own = {name: value for name, value in values.items() if name not in _GROUPS}
-    groups = {name: value for name, value in values.items() if name in _GROUPS}
+    own = {name: value for name, value in values.items() if name not in GROUPS}
+    groups = {name: value for name, value in values.items() if name in GROUPS}
     return merge(groups, {"options": own}) if own else groups
 
 
 def _check_groups(values: Mapping[str, Any], where: str) -> None:
-    for name in _GROUPS:
+    for name in GROUPS:
         if not isinstance(values.get(name, {}), Mapping):
             raise UsageError(f"{where}: {name} is a group of options; set {name}.NAME")
 
@@ -86,6 +89,7 @@ def make_plan(
     dataset: str | None,
     recipe: Mapping[str, Any],
     given: Mapping[str, Any],
+    init: str = "",
 ) -> RunPlan:
     """Return the plan: defaults under the recipe under what was given.
 
@@ -94,10 +98,17 @@ def make_plan(
     """
     if recipe.get("method", method) != method:
         raise UsageError(f"the recipe is for {recipe['method']}, not for {method}")
-    values = merge({group: recipe.get(group, {}) for group in _GROUPS}, given)
+    values = merge({group: recipe.get(group, {}) for group in GROUPS}, given)
     card = build(Card, values["card"], what="card").model_dump(mode="json")
     return RunPlan(
-        method, tuple(folders), dataset, values["options"], values["data"], values["training"], card
+        method,
+        tuple(folders),
+        dataset,
+        values["options"],
+        values["data"],
+        values["training"],
+        card,
+        os.path.abspath(init) if os.path.exists(init) else init,
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -13,28 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-import translate
-from translate import bundle
 from translate.atomic import replacing
-from translate.dataset import Sample
 from translate.errors import TranslateError, UsageError
 from translate.host import the_host
-from translate.method import Batch, Export, Method
-from translate.model import SUFFIX, Card, Header
+from translate.method import Batch, Method
 from translate.options import Settings, build
-from translate.pipeline.loader import batches, collate
+from translate.pipeline.cache import make_store
+from translate.pipeline.loader import batches
 from translate.runtime import pick_device, pick_precision
-from translate.training import checkpoint, grid
+from translate.training import checkpoint, processes
+from translate.training.health import Health, patience
+from translate.training.initial import begin_from
 from translate.training.log import Log
 from translate.training.loop import Trainer
-from translate.training.phases import set_modes
 from translate.training.plan import RunPlan, refuse_changes, store, stored
+from translate.training.previews import Previews
+from translate.training.saving import LAST, Saver
 from translate.training.settings import TrainingSettings
+from translate.training.stopping import asked_to_stop
 
 Progress = Callable[[int, Mapping[str, float]], None]
-_PREVIEWS = 4  # rows of a sample grid
 
 
 class Interrupted(TranslateError):
@@ -55,7 +53,7 @@ class Run:
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise UsageError(f"{folder}: is a file; name a folder for the run")
         self.folder = folder
-        self._options, self._last = folder / "options.json", folder / "last.pt"
+        self._options, self._last = folder / "options.json", folder / LAST
         before = stored(self._options) if resume else {}
         if not resume and os.path.exists(self._options):
             raise UsageError(f"{folder}: holds a run already; --resume goes on with it")
@@ -71,13 +69,15 @@ class Run:
             "found": self.dataset.describe(),
             "options": options.model_dump(mode="json"),
             "data": data.model_dump(mode="json"),
-            "training": self.settings.model_dump(mode="json"),
+            "training": self.settings.model_dump(mode="json", exclude_none=True),
         }
         refuse_changes(before, self.plan)
 
-        self.trainer = self._trainer(kind, options, pick_device(device))
+        self.begun_from = ""  # what --init gave
         # A run that was killed before its first checkpoint begins again.
-        if resume and self._last.exists():
+        going_on = resume and self._last.exists()
+        self.trainer = self._trainer(kind, options, pick_device(device), going_on=going_on)
+        if going_on:
             self._take_up(checkpoint.load(self._last))
             if self.trainer.images > self.settings.images:
                 raise UsageError(
@@ -85,13 +85,27 @@ class Run:
                     f"which is more than --images {self.settings.images}"
                 )
         self.log = Log(folder / "log.jsonl")
-        self._previews: list[Sample] = []
+        self.saver = Saver(folder, self.plan, self.trainer, self.dataset)
+        self.previews = Previews(self.trainer, self.dataset)
+        judges = [player.phase.name for player in self.trainer.players if player.critics]
+        self.health = Health(judges, patience=patience(self.settings))
+        processes.meet()  # before one of them writes what the others look for
 
-    def _trainer(self, kind: type[Method[Any]], options: Settings, device: torch.device) -> Trainer:
+    def _trainer(
+        self, kind: type[Method[Any]], options: Settings, device: torch.device, *, going_on: bool
+    ) -> Trainer:
+        share = self.settings.accumulate * processes.count()
+        if self.settings.batch_size % share:
+            raise UsageError(
+                f"--batch-size {self.settings.batch_size}: must be a multiple of {share}, for "
+                f"{processes.count()} processes and training.accumulate={self.settings.accumulate}"
+            )
         torch.manual_seed(self.settings.seed)
         method = kind(options, self.dataset.facts)
         method.prepare()
-        dtype = pick_precision(self.settings.precision, device)
+        if self.plan["init"] and not going_on:
+            self.begun_from = begin_from(method, self.plan["init"])
+        dtype = pick_precision(self.settings.precision, device, without_bf16=torch.float16)
         return Trainer(method, self.settings, device, dtype)
 
     def _take_up(self, state: dict[str, Any]) -> None:
@@ -101,24 +115,43 @@ class Run:
             reason = " ".join(str(error).split())[:200]
             raise TranslateError(f"{self._last}: does not fit this method ({reason})") from None
 
-    def train(self, *, workers: int, progress: Progress) -> list[Path]:
-        """Train to the end and return the bundles made.
+    def keep_pictures(self, cache: str) -> str:
+        """Keep decoded pictures where the user wants them; say how much that is.
+
+        Raises:
+            UsageError: if there is no such place, or no room in it.
+        """
+        where = make_store(cache, folder=self.folder / "cache", device=self.trainer.device)
+        return self.dataset.keep(where)
+
+    def train(
+        self,
+        *,
+        workers: int,
+        progress: Progress,
+        say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
+    ) -> list[Path]:
+        """Train to the end and return the bundles made (in the process that writes).
 
         Raises:
             Interrupted: after the first Ctrl-C, once everything is saved.
         """
         trainer, settings = self.trainer, self.settings
-        with self._watched(), asked_to_stop() as stop, closing(self._steps(workers)) as steps:
+        with (
+            asked_to_stop() as stop,
+            self._watched(),
+            closing(self._steps(workers)) as steps,
+        ):
             for first, (parts, waited) in enumerate(steps):
                 if first == 0:
                     self._begin()
                 before = trainer.images
                 scalars = trainer.step(parts)
                 self.log.add(scalars, images=trainer.images - before, waited=waited)
-                self._report(before, progress)
-                if stop.is_set():
+                self._report(before, progress, say)
+                if processes.any_of(stop.is_set()):
                     break
-            made = self.save()
+            made = self._save()
         if trainer.images < settings.images:
             raise Interrupted(
                 f"stopped after {trainer.images:,} of {settings.images:,} images; "
@@ -126,25 +159,32 @@ class Run:
             )
         return made
 
-    def _steps(self, workers: int) -> Generator[tuple[list[Batch], float], None, None]:
-        """Yield each step's micro-batches and the seconds that they were waited for."""
-        trainer, settings = self.trainer, self.settings
-        source = batches(
+    def batches(self, workers: int) -> Generator[Batch, None, None]:
+        """Yield this process's micro-batches from where the run stands, without end."""
+        return batches(
             self.dataset,
-            seed=settings.seed,
-            start=trainer.images,
-            batch_size=settings.batch_size // settings.accumulate,
+            seed=self.settings.seed,
+            start=self.trainer.images,
+            batch_size=self.settings.batch_size // self.settings.accumulate,
             workers=workers,
-            device=trainer.device,
+            device=self.trainer.device,
+            rank=processes.rank(),
+            processes=processes.count(),
         )
-        with closing(source):
+
+    def _steps(self, workers: int) -> Generator[tuple[list[list[Batch]], float], None, None]:
+        """Yield each step's batches, in micro-batches, and the seconds that they took to come."""
+        trainer, settings = self.trainer, self.settings
+        with closing(self.batches(workers)) as source:
             while trainer.images < settings.images:
                 asked = time.monotonic()
                 try:
-                    parts = list(islice(source, settings.accumulate))
+                    parts = [
+                        list(islice(source, settings.accumulate)) for _ in range(trainer.updates())
+                    ]
                 except Exception:
                     if trainer.images:  # what was learned is not lost with what cannot be read
-                        self.save()
+                        self._save()
                     raise
                 yield parts, time.monotonic() - asked
 
@@ -154,100 +194,53 @@ class Run:
         try:
             yield
         finally:
-            the_host().notify("training_ended", run=self.folder, images=self.trainer.images)
+            self._notify("training_ended", images=self.trainer.images)
+
+    def _notify(self, event: str, **arguments: Any) -> None:
+        if not processes.rank():
+            the_host().notify(event, run=self.folder, **arguments)
 
     def _begin(self) -> None:
-        self._previews = [self.dataset.sample(i, self.settings.seed) for i in range(_PREVIEWS)]
-        store(self._options, self.plan)
+        if not processes.rank():
+            store(self._options, self.plan)
+            self.saver.describe()
         self.log.rewind(self.trainer.images)
-        the_host().notify(
+        self.health.replay(self.log.lines())
+        self._notify(
             "training_started",
-            run=self.folder,
             method=self.plan["method"],
             options=self.plan,
             images=self.trainer.images,
         )
         self.log.clear()
 
-    def _report(self, before: int, progress: Progress) -> None:
+    def _report(self, before: int, progress: Progress, say: Callable[[str], None]) -> None:
         """Log, show and save whatever has come due since ``before`` images."""
         now, s = self.trainer.images, self.settings
         scalars: Mapping[str, float] = {}
         if before // s.log_every != now // s.log_every or now >= s.images:
+            self.log.add(self.previews.observe(), images=0, waited=0)
             scalars = self.log.line(now)
-            the_host().notify("training_logged", run=self.folder, images=now, scalars=scalars)
+            self._notify("training_logged", images=now, scalars=scalars)
+            for alarm in self.health.line(now, scalars):
+                self.log.alarm(now, alarm.name, alarm.text)
+                self._notify("training_alarmed", images=now, alarm=alarm.name, text=alarm.text)
+                if not processes.rank():
+                    say(f"alarm: {alarm.text}")
         progress(now, scalars)
-        if before // s.sample_every != now // s.sample_every or before == 0:
-            self.save_grid()
-        if before // s.save_every != now // s.save_every and now < s.images:
-            self.save()
+        if (before // s.sample_every != now // s.sample_every or before == 0) and (
+            not processes.rank()
+        ):
+            path = self.previews.save(self.folder / "samples" / f"{now:08}.png")
+            self._notify("samples_saved", path=path, images=now)
+        kept = s.snapshot_every and before // s.snapshot_every != now // s.snapshot_every
+        if kept or (before // s.save_every != now // s.save_every and now < s.images):
+            made = self._save()
+            if kept and made:
+                self.saver.snapshot(made)
 
-    def save(self) -> list[Path]:
-        """Write the checkpoint and a bundle of every export.
-
-        Raises:
-            Diverged: if a weight is no finite number; nothing is written then.
-            TranslateError: if a file cannot be written; what was there is untouched.
-        """
-        self.trainer.check()
-        images = self.trainer.images
-        checkpoint.save(self._last, self.trainer.state_dict())
-        the_host().notify("checkpoint_saved", run=self.folder, path=self._last, images=images)
-        made = []
-        for name, export in self.trainer.method.exports().items():
-            weights = self.network(name, export).state_dict()
-            if self.settings.store == "fp16":
-                weights = bundle.half(weights)
-            made.append(self.folder / f"{name}{SUFFIX}")
-            bundle.save_bundle(made[-1], self.header(name, export), weights)
-        return made
-
-    def header(self, name: str, export: Export) -> Header:
-        """Return what an export's bundle says of itself."""
-        plan, card = self.plan, Card.model_validate(self.plan["card"])
-        training = {
-            "images": self.trainer.images,
-            "device": self.trainer.device.type,
-            "version": translate.__version__,
-            "data": plan["data"],
-            "settings": plan["training"],
-        }
-        folders = ", ".join(Path(folder).name for folder in plan["folders"])
-        summary = card.summary or f"trained by {plan['method']} on {folders}"
-        return Header(
-            method=plan["method"],
-            options=plan["options"],
-            export=name,
-            facts=self.dataset.facts,
-            reads=tuple(export.reads),
-            mode=export.mode,
-            working_size=self.dataset.working_size,
-            card=card.model_copy(update={"summary": summary, "training": training}),
-        )
-
-    def network(self, name: str, export: Export) -> nn.Module:
-        """Return what an export's model is made of: its average, where there is one."""
-        average = self.trainer.averages.get(name)
-        return average.network if average else export.network
-
-    @torch.inference_mode()
-    def save_grid(self) -> None:
-        """Write what the exports make of the run's first samples: source | output, by export."""
-        trainer, rows = self.trainer, []
-        trainer.method.eval()
-        for number, sample in enumerate(self._previews):
-            batch = collate([sample], [number], trainer.device)
-            row = []
-            for name, export in trainer.method.exports().items():
-                fields = {ours: batch[theirs] for ours, theirs in export.reads.items()}
-                source = Batch(fields, batch.seeds)
-                output = trainer.method.translate(self.network(name, export), source)
-                row += [*(image[0] for image in fields.values()), output[0]]
-            rows.append(row)
-        set_modes(trainer.method, trainer.stage)
-        path = self.folder / "samples" / f"{trainer.images:08}.png"
-        grid.save_grid(path, rows)
-        the_host().notify("samples_saved", run=self.folder, path=path, images=trainer.images)
+    def _save(self) -> list[Path]:
+        return [] if processes.rank() else self.saver.save()
 
     @staticmethod
     def install(names: Sequence[str], made: Sequence[Path], *, overwrite: bool) -> list[Path]:
@@ -262,25 +255,3 @@ class Run:
             with replacing(installed[-1]) as file:
                 file.write(path.read_bytes())
         return installed
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into a flag; a second Ctrl-C interrupts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(signum: int, frame: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
