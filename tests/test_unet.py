@@ -84,6 +84,28 @@ def test_dropout_and_batch_statistics_stay_on_only_where_asked_for() -> None:
         assert torch.equal(tensor, before[name]), name
 
 
+def test_noise_depends_on_the_seed_and_not_on_the_layout_in_memory() -> None:
+    network, x = small(), image(2, 3, 16, 16)
+    outputs = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(3)
+        with torch.no_grad():
+            outputs.append(network.to(memory_format=layout)(x, stochastic=True))
+    torch.testing.assert_close(*outputs)
+
+
+def test_as_large_a_share_as_asked_for_is_left_out() -> None:
+    network = UNet(width=4, halvings=3, dropout=0.25, dropout_at=(0,), norm="none")
+    seen: list[Tensor] = []
+    network.ups[1].register_forward_pre_hook(lambda _, args: seen.append(args[0][:, 8:]))
+    x = image(64, 3, 8, 8)
+    network.train()(x)
+    network.eval()(x)
+    noisy, calm = (tensor.detach() for tensor in seen)
+    assert float((noisy == 0).float().mean()) == pytest.approx(0.25, abs=0.02)
+    torch.testing.assert_close(noisy[noisy != 0], calm[noisy != 0] / 0.75)
+
+
 def test_dropout_acts_where_it_is_put() -> None:
     ups = UNet(width=4, halvings=5, dropout=0.25, dropout_at=(1, 2)).ups
     assert [up.dropout for up in ups] == [0.0, 0.25, 0.25, 0.0, 0.0]

@@ -16,14 +16,17 @@ from torch import Tensor
 from translate import Batch, Dataset, Facts, Sample, Settings, UsageError
 from translate.pipeline import (
     PixelCache,
+    cut,
     draws,
     flip,
     jitter_colour,
     lab_to_rgb,
     mix,
+    random_box,
     read_rgb,
     rgb_to_lab,
     shuffled,
+    zoom_box,
 )
 from translate_datasets.pairing import pairs_in, single_pictures
 
@@ -31,7 +34,6 @@ Pixels = NDArray[np.uint8]
 Channels = Literal[1, 3]
 
 _GROUNDS = {"black": 0, "grey": 128, "white": 255}
-_ATTEMPTS = 10  # at a cut of a random shape that lies within the picture
 
 
 class PairedOptions(Settings):
@@ -109,7 +111,7 @@ class Paired(Dataset[PairedOptions]):
         else:
             self.files = single_pictures(folders)
         self._made = options.pairs in ("grey", "edges")
-        self._pixels = PixelCache(self._read)
+        self._pixels = PixelCache(self._read, self.files)
 
     @classmethod
     def example(cls, folder: Path, size: int) -> Mapping[str, Any]:
@@ -147,11 +149,12 @@ class Paired(Dataset[PairedOptions]):
     def sample(self, number: int, seed: int) -> Sample:
         place = shuffled(number, len(self.files), seed)
         file, pixels = self._pixels.at(self.files, place)
-        cut = self._cut(pixels, np.random.default_rng(mix(seed, number)), file)
-        if self._made:
-            return {self._name("b"): cut}
-        a = self.options.channels_a
-        return {self._name("a"): cut[..., :a], self._name("b"): cut[..., a:]}
+        box = self._box(pixels.shape[0], pixels.shape[1], mix(seed, number), file)
+        size, labels = self.options.size if self.options.mode == "zoom" else None, self._labels
+        return {
+            self._name(side): cut(half, box, size, nearest=side in labels)
+            for side, half in self._halves(pixels)
+        }
 
     def on_device(self, batch: Batch) -> Batch:
         images, o = dict(batch.tensors), self.options
@@ -166,6 +169,11 @@ class Paired(Dataset[PairedOptions]):
             images[self._name("a")] = make(images[self._name("b")])
         return Batch({side: images[side] for side in ("a", "b")}, batch.seeds)
 
+    @property
+    def _labels(self) -> str:
+        """The files' sides whose colours are labels."""
+        return {"none": "", "both": "ab"}.get(self.options.labels, self.options.labels)
+
     def _name(self, side: str) -> str:
         """Return the field of what the files call a or b."""
         return side if self.options.direction == "a2b" else {"a": "b", "b": "a"}[side]
@@ -176,7 +184,7 @@ class Paired(Dataset[PairedOptions]):
         if self._made:
             return [self._name("b")] if o.channels_b == 3 else []
         sides = [("a", o.channels_a), ("b", o.channels_b)]
-        free = [s for s, channels in sides if channels == 3 and o.labels not in (s, "both")]
+        free = [s for s, channels in sides if channels == 3 and s not in self._labels]
         fields = [self._name(side) for side in free]
         return [field for field in fields if field == "a" or o.colour_of == "both"]
 
@@ -195,13 +203,11 @@ class Paired(Dataset[PairedOptions]):
         squeezed = o.mode == "resize-and-crop"
         shape = (o.load, o.load) if squeezed else halves[-1].shape[:2]
         sides = [("b", o.channels_b)] if self._made else [("a", o.channels_a), ("b", o.channels_b)]
-        return np.concatenate(
-            [
-                _in_channels(self._resized(half, shape, side), channels)
-                for half, (side, channels) in zip(halves, sides, strict=True)
-            ],
-            axis=2,
-        )
+        resized = [
+            _in_channels(self._resized(half, shape, side), channels)
+            for half, (side, channels) in zip(halves, sides, strict=True)
+        ]
+        return np.concatenate(resized, axis=2)
 
     def _check_sizes(self, file: Path, halves: Sequence[Pixels]) -> None:
         shapes = {half.shape for half in halves}
@@ -217,14 +223,14 @@ class Paired(Dataset[PairedOptions]):
             return pixels
         smaller = pixels.shape[0] > shape[0] and pixels.shape[1] > shape[1]
         how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-        if self.options.labels in (side, "both"):
+        if side in self._labels:
             how = cv2.INTER_NEAREST_EXACT
         resized = cv2.resize(pixels, shape[::-1], interpolation=how)
         return np.asarray(resized, dtype=np.uint8).reshape(*shape, -1)
 
-    def _cut(self, pixels: Pixels, random: np.random.Generator, file: Path) -> Pixels:
+    def _box(self, height: int, width: int, seed: int, file: Path) -> tuple[int, int, int, int]:
+        """Return the top, left, height and width of a sample's place in its pair."""
         o, multiple = self.options, self._multiple
-        height, width = pixels.shape[:2]
         least = {"crop": o.size, "native": self._least}.get(o.mode, 1)
         if min(height, width) < least:
             raise UsageError(
@@ -232,33 +238,17 @@ class Paired(Dataset[PairedOptions]):
                 f"{least}×{least}; lower data.size, or set data.mode=zoom"
             )
         if o.mode == "native":
-            return pixels[: height - height % multiple, : width - width % multiple]
-        shape = (o.size, o.size)
+            return 0, 0, height - height % multiple, width - width % multiple
         if o.mode == "zoom":
-            shape = _random_shape(height, width, o.zoom, random)
-        top = int(random.integers(height - shape[0] + 1))
-        left = int(random.integers(width - shape[1] + 1))
-        cut = pixels[top : top + shape[0], left : left + shape[1]]
-        if o.mode != "zoom":
-            return cut
-        a = 0 if self._made else o.channels_a
-        sides = [("a", cut[..., :a]), ("b", cut[..., a:])]
-        halves = [self._resized(half, (o.size, o.size), s) for s, half in sides if half.shape[2]]
-        return np.concatenate(halves, axis=2)
+            return zoom_box(height, width, seed, share=o.zoom)
+        return random_box(height, width, o.size, seed)
 
-
-def _random_shape(
-    height: int, width: int, least: float, random: np.random.Generator
-) -> tuple[int, int]:
-    """Return the (height, width) of a cut of at least that share of the area, nearly square-on."""
-    for _ in range(_ATTEMPTS):
-        area = height * width * random.uniform(least, 1)
-        ratio = np.exp(random.uniform(np.log(0.8), np.log(1.25)))
-        rows, columns = round((area / ratio) ** 0.5), round((area * ratio) ** 0.5)
-        if 1 <= rows <= height and 1 <= columns <= width:
-            return rows, columns
-    side = min(height, width)
-    return side, side
+    def _halves(self, pixels: Any) -> list[tuple[str, Any]]:
+        """Return the files' sides, and which channels of a pair are theirs."""
+        if self._made:
+            return [("b", pixels)]
+        a = self.options.channels_a
+        return [("a", pixels[..., :a]), ("b", pixels[..., a:])]
 
 
 def _in_channels(pixels: Pixels, channels: int) -> Pixels:

@@ -108,7 +108,19 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, stochastic: bool) -> Tensor:
         x = _normalised(self.norm, self.conv(F.relu(x)), stochastic)
-        return F.dropout(x, self.dropout, training=self.training or stochastic)
+        return _dropped(x, self.dropout) if self.training or stochastic else x
+
+
+def _dropped(x: Tensor, share: float) -> Tensor:
+    """Return x with a random share of it left out.
+
+    Torch's own dropout draws in the order in which x lies in memory, so that one seed would give
+    another picture in another layout.
+    """
+    if not share:
+        return x
+    kept = torch.rand(x.shape, device=x.device) >= share
+    return x * kept / (1 - share)
 
 
 def _normalised(norm: nn.Module, x: Tensor, stochastic: bool) -> Tensor:
