@@ -24,7 +24,7 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Return two to six round values within the axis."""
+        """Return round values within the axis."""
         if not self.logarithmic:
             return _round_steps(self.low, self.high)
         first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
@@ -43,8 +43,8 @@ def fit(values: list[float], *, may_be_logarithmic: bool = False) -> Axis:
 
 
 def _round_steps(low: float, high: float) -> list[float]:
-    """Return multiples of 1, 2 or 5 times a power of ten, in about four to eight intervals."""
-    rough = (high - low) / 5
+    """Return multiples of 1, 2 or 5 times a power of ten, in two to six intervals."""
+    rough = (high - low) / 6
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(size * power for size in (1, 2, 5, 10) if size * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

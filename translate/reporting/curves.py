@@ -65,7 +65,7 @@ def group_of(key: str) -> Group:
 def title_of(key: str) -> str:
     """Return what a curve is called within its group."""
     place, _, last = key.rpartition("/")
-    return last if group_of(key).title.startswith("Losses") or not place else place
+    return (last if place == "" or last not in _BY_SUFFIX else place) or key
 
 
 def grouped(keys: Iterable[str]) -> dict[Group, list[str]]:

@@ -12,6 +12,8 @@ from typing import Any
 from translate.errors import UsageError
 from translate.files import show, system_reason
 
+_LARGEST = 1e300  # of the numbers that are shown: room for the arithmetic of an axis
+
 
 @dataclass(frozen=True)
 class Alarm:
@@ -119,7 +121,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any] | None]:
             for line in file:
                 values = _object(line.decode(errors="replace"))
                 images = (values or {}).get("images")
-                yield values if isinstance(images, int) and images >= 0 else None
+                yield values if isinstance(images, int) and 0 <= images < _LARGEST else None
     except FileNotFoundError:
         return
     except OSError as error:
@@ -137,7 +139,7 @@ def _object(text: str) -> dict[str, Any] | None:
 def _is_finite(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and abs(value) < 1e300  # room for the arithmetic of an axis
+    return abs(value) < _LARGEST and not math.isnan(value)
 
 
 def _numbered(folder: Path, suffix: str) -> dict[int, Path]:

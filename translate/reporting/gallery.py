@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
+from statistics import median
 
 from translate.files import show
 from translate.reporting.axis import figures
@@ -16,7 +16,7 @@ _MOST_GRIDS = 24
 _GRID_PIXELS = 600_000
 _MOST_SNAPSHOTS = 8
 _SNAPSHOT_PIXELS = 160_000
-_LINES = 5  # of the log around a snapshot, whose mean is shown
+_LINES = 5  # of the log around a snapshot, whose median is shown
 
 
 def grids(run: RunFolder) -> Html | None:
@@ -45,7 +45,7 @@ def snapshots(run: RunFolder) -> Html | None:
         *(_row(key, cells) for key, cells in _numbers(run.curves, list(chosen))),
         _row("models", [_models(run, images) for images in chosen]),
     ]
-    note = f"Numbers are means of the {_LINES} lines of the log around each snapshot."
+    note = f"Numbers are medians of the {_LINES} lines of the log around each snapshot."
     return tag("div", tag("p", note, class_="note"), tag("div", tag("table", *rows), class_="wide"))
 
 
@@ -75,7 +75,7 @@ def _numbers(
 
 def _around(curve: Curve, images: int) -> float:
     nearest = sorted(range(len(curve.images)), key=lambda i: abs(curve.images[i] - images))
-    return fmean(curve.values[i] for i in nearest[:_LINES])
+    return median(curve.values[i] for i in nearest[:_LINES])
 
 
 def _models(run: RunFolder, images: int) -> str:

@@ -85,7 +85,7 @@ def duration(seconds: float) -> str:
     ['3 s', '1 min 15 s', '1 h 1 min', '2 d 7 h']
     """
     rest = int(seconds)
-    parts = []
+    parts: list[str] = []
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         if rest >= size or (parts and len(parts) < 2):
             parts.append(f"{rest // size} {unit}")

@@ -35,7 +35,7 @@ def page(runs: Sequence[RunFolder]) -> str:
     """Return the page on these runs: alarms and figures, curves, pictures, options."""
     parts = [
         *overview(runs),
-        *_curves(runs),
+        *_section("Curves", [_curves(runs)]),
         *_each("Samples", runs, [gallery.grids(run) for run in runs]),
         *_each("Snapshots", runs, [gallery.snapshots(run) for run in runs]),
         *_section("Options", [settings.options(runs)]),
@@ -52,17 +52,16 @@ def page(runs: Sequence[RunFolder]) -> str:
     )
 
 
-def _curves(runs: Sequence[RunFolder]) -> list[Html]:
+def _curves(runs: Sequence[RunFolder]) -> Html:
     keys = dict.fromkeys(key for run in runs for key in run.curves)
     if not keys:
-        return _section("Curves", [tag("p", "The log has no lines yet.", class_="note")])
+        return tag("p", "The log has no lines yet.", class_="note")
     images = max(curve.images[-1] for run in runs for curve in run.curves.values())
     alarms = [alarm.images for run in runs for alarm in run.alarms]
-    return [
-        part
-        for group, members in grouped(keys).items()
-        for part in _section(group.title, [_group(runs, group, members, images, alarms)])
+    groups = [
+        _group(runs, group, members, images, alarms) for group, members in grouped(keys).items()
     ]
+    return tag("div", *groups, class_="groups")
 
 
 def _group(
@@ -72,8 +71,13 @@ def _group(
     for key in keys:
         curves = {n: run.curves[key] for n, run in enumerate(runs) if key in run.curves}
         charts.append(chart(title_of(key), curves, group, images, alarms))
-    note = [tag("p", group.note, class_="note")] if group.note else []
-    return tag("div", *note, tag("div", *charts, class_="charts"))
+    return tag(
+        "div",
+        tag("h3", group.title),
+        tag("p", group.note, class_="note"),
+        tag("div", *charts, class_="charts"),
+        style=f"--charts: {len(charts)}",
+    )
 
 
 def _section(title: str, parts: Sequence[Html | None]) -> list[Html]:

@@ -18,7 +18,8 @@ def options(runs: Sequence[RunFolder]) -> Html:
     plans = [run.plan for run in runs]
     named = [name for name in _TABLES if any(name in plan for plan in plans)]
     rest = [{k: v for k, v in plan.items() if k not in _TABLES} for plan in plans]
-    tables = [("Run", rest), *((_TABLES[name], [p.get(name) for p in plans]) for name in named)]
+    tables: list[tuple[str, Sequence[object]]] = [("Run", rest)]
+    tables += [(_TABLES[name], [plan.get(name) for plan in plans]) for name in named]
     return tag(
         "div",
         tag("p", _note(alone=len(runs) == 1), class_="note"),
@@ -49,7 +50,7 @@ def _table(title: str, parts: Sequence[object], runs: Sequence[RunFolder]) -> Ht
         rows.append(tag("tr", tag("th"), *names))
     for key in dict.fromkeys(key for column in columns for key in column):
         values = [column.get(key, "") for column in columns]
-        if any(values):
+        if any(values):  # empty ones only fill the page
             rows.append(_row(key, values, defaults))
     return tag("table", tag("caption", title), *rows)
 
@@ -68,7 +69,7 @@ def _defaults() -> dict[str, str]:
 
 
 def flat(values: Mapping[str, Any], group: str = "") -> dict[str, str]:
-    """Return groups as dotted names, and values as ``--set`` takes them; empty ones as "".
+    """Return groups as dotted names, and values as ``--set`` takes them; None is "".
 
     >>> flat({"a": {"b": [1, 2]}, "c": None, "d": "x"})
     {'a.b': '[1, 2]', 'c': '', 'd': 'x'}
@@ -77,7 +78,7 @@ def flat(values: Mapping[str, Any], group: str = "") -> dict[str, str]:
     for key, value in values.items():
         if isinstance(value, Mapping):
             texts |= flat(value, f"{group}{key}.")
-        elif value is None or value == []:
+        elif value is None:
             texts[group + key] = ""
         else:
             texts[group + key] = value if isinstance(value, str) else json.dumps(value)

@@ -61,6 +61,7 @@ function scrub(strip) {
     output.textContent = chosen.querySelector("figcaption").textContent;
     figures.forEach((figure) => figure.classList.toggle("chosen", figure === chosen));
     slider.value = number;
+    strip.scrollLeft = chosen.offsetLeft - strip.offsetLeft - strip.clientWidth / 2;
   };
   slider.addEventListener("input", () => show(+slider.value));
   figures.forEach((figure, number) =>
