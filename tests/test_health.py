@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import unhealthy
+from conftest import FakePlugin
 from translate.training.health import Alarm, Health
+from translate.training.log import Diverged
 
 Scalars = dict[str, float]
 LINES = 60
@@ -185,3 +190,42 @@ def test_the_advice_is_the_run_s_own_rate_changed() -> None:
 
 def test_numbers_of_no_known_meaning_are_passed_over() -> None:
     assert told([{"odd": math.nan, "a/b/c": math.inf, "spread": -1.0}] * LINES) == []
+
+
+# What follows happens in small real trainings.
+
+
+@pytest.fixture
+def data(tmp_path: Path, fake_plugin: FakePlugin) -> Path:
+    fake_plugin(unhealthy.PLUGIN)
+    return unhealthy.pictures(tmp_path / "pictures")
+
+
+def train(folder: Path, data: Path, method: str, settings: Mapping[str, Any]) -> list[str]:
+    """Train until the run ends or stops by itself; return what was said on the screen."""
+    said: list[str] = []
+    run = unhealthy.begin(folder, data, method, settings)
+    try:
+        run.train(workers=1, progress=lambda images, scalars: None, say=said.append)
+    except Diverged as error:
+        said.append(f"alarm: {error}")
+    return said
+
+
+def alarms(folder: Path) -> list[dict[str, Any]]:
+    lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    return [line for line in lines if "alarm" in line]
+
+
+@pytest.mark.parametrize("name", unhealthy.FAULTS)
+def test_a_training_that_goes_wrong_says_so(name: str, data: Path, tmp_path: Path) -> None:
+    said = train(tmp_path / "run", data, *unhealthy.FAULTS[name])
+    told = alarms(tmp_path / "run")
+    assert name in [line["alarm"] for line in told]
+    assert len({line["alarm"] for line in told}) == len(told) <= 2
+    assert said == [f"alarm: {line['text']}" for line in told]
+
+
+def test_a_training_that_goes_well_is_silent(data: Path, tmp_path: Path) -> None:
+    assert train(tmp_path / "run", data, *unhealthy.HEALTHY) == []
+    assert alarms(tmp_path / "run") == []

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from tiny import save_picture
+from tiny import plan, save_picture
 from translate import (
     AdversarialOptions,
     Batch,
@@ -23,6 +23,7 @@ from translate import (
     Settings,
     Step,
 )
+from translate.training.run import Run
 
 SIZE = 16
 CODE = 8
@@ -55,8 +56,11 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "mode-collapse": ("doodle", {"forgets": 1000}),
     "oscillation": ("duel", {"adversarial": "wgan", "weight_clip": 100}),
     "colour-inversion": ("mirror", {}),
+    "diverged": ("doodle", {"training.players.generator.lr": 1e38}),
 }
 HEALTHY: tuple[str, dict[str, Any]] = ("doodle", {})
+# A line every 5 steps; a fault must last 200 images, a twentieth of the run.
+TRAINING = {"images": 4000, "batch_size": 8, "log_every": 40, "sample_every": 10**6}
 
 
 class Maker(nn.Module):
@@ -197,6 +201,20 @@ class Mirror(Method[Settings]):
     def translate(self, network: nn.Module, source: Batch) -> Tensor:
         out: Tensor = network(source["image"])
         return out
+
+
+def begin(folder: Path, data: Path, method: str, settings: Mapping[str, Any]) -> Run:
+    """Return a run that has not begun."""
+    values: dict[str, Any] = {f"training__{name}": value for name, value in TRAINING.items()}
+    for name, value in settings.items():
+        group, _, rest = name.partition(".")
+        if group == "training":  # players.PHASE.NAME
+            _, phase, key = rest.split(".")
+            players = values.setdefault("training__players", {})
+            players.setdefault(phase, {})[key] = value
+        else:
+            values[name] = value
+    return Run(folder, plan(data, method, **values), device="cpu", resume=False)
 
 
 def pictures(folder: Path, count: int = 24) -> Path:

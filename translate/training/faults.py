@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-ALL = "all"  # players
+from translate.training.settings import EVERY
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Line:
     @property
     def judge(self) -> str:
         """The phase whose rate changes how the discriminators learn."""
-        return next((phase for phase in sorted(self.judges)), ALL)
+        return next((phase for phase in sorted(self.judges)), EVERY)
 
     def rate(self, phase: str, factor: float) -> str:
         """Return the setting that multiplies a phase's learning rate."""
@@ -212,7 +212,7 @@ class ModeCollapse(Fault):
         return signs
 
     def _advice(self, line: Line) -> str:
-        slower = line.rate(ALL, 0.5)
+        slower = line.rate(EVERY, 0.5)
         if not line.judges:
             return slower
         return f"{slower} or --set training.players.{line.judge}.updates=2"
@@ -250,7 +250,7 @@ class Oscillation(Fault):
                 signs[judge] = (
                     f"{judge} and the generator took turns in winning, {len(changes)} times "
                     f"within {span:,} images: they chase each other and do not come to rest "
-                    f"(oscillation); begin again with {line.rate(ALL, 0.25)}"
+                    f"(oscillation); begin again with {line.rate(EVERY, 0.25)}"
                 )
         return signs
 

@@ -24,7 +24,7 @@ from translate.runtime import pick_device, pick_precision
 from translate.training import checkpoint, processes
 from translate.training.health import Health, patience
 from translate.training.initial import begin_from
-from translate.training.log import Log
+from translate.training.log import Diverged, Log
 from translate.training.loop import Trainer
 from translate.training.plan import RunPlan, refuse_changes, store, stored
 from translate.training.previews import Previews
@@ -190,9 +190,14 @@ class Run:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Tell the plugins when the training is over, however it ends."""
+        """Log why a training stops by itself, and tell the plugins when it is over."""
         try:
             yield
+        except Diverged as error:
+            now, text = self.trainer.images, str(error)
+            self.log.alarm(now, "diverged", text)
+            self._notify("training_alarmed", images=now, alarm="diverged", text=text)
+            raise
         finally:
             self._notify("training_ended", images=self.trainer.images)
 
