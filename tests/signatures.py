@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from torch import nn
 
 _STARS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
@@ -68,6 +69,8 @@ def members(kind: type) -> list[str]:
         value = inspect.getattr_static(kind, name, None)
         if (name.startswith("_") and name != "__len__") or name.startswith("model_"):
             continue
+        if issubclass(kind, nn.Module) and hasattr(nn.Module, name):
+            continue  # torch's, and described there
         if isinstance(value, classmethod):
             found[name] = name + arguments(getattr(kind, name))
         elif inspect.isfunction(value):

@@ -28,6 +28,7 @@ HOOKS = {
 }
 CLASSES = [
     *("Method", "Phase", "Optimizer", "Export", "Fit", "Batch", "Step", "Fixed"),
+    *("Discriminator", "AdversarialOptions", "PatchGANOptions"),
     *("Settings", "Facts", "Dataset", "Imported", "Card"),
     *("EvaluationSet", "Case", "Measure", "Comparison", "Result"),
 ]

@@ -147,6 +147,8 @@ class Discriminator(nn.Module):
         UsageError: if the objective cannot work with such a network.
     """
 
+    updates: int
+
     def __init__(
         self, network: nn.Module, options: AdversarialOptions, *, reconstructs: bool = False
     ) -> None:
@@ -174,8 +176,8 @@ class Discriminator(nn.Module):
         # Batch norm would see real and fake pictures as one batch.
         self.together = not mixes
         self.turns = self.judged = 0  # turns settled; losses since the last report
-        self.above: Tensor
-        self.penalty: Tensor
+        self.above: Tensor  # summed over them
+        self.penalty: Tensor  # the last one
         self.register_buffer("above", torch.zeros(()))
         self.register_buffer("penalty", torch.zeros(()))
 
