@@ -61,6 +61,7 @@ def test_lists_as_json_are_objects(mine: Path) -> None:
     for what, entries in (
         ("methods", the_host().methods),
         ("datasets", the_host().datasets),
+        ("measures", the_host().measures),
         ("plugins", the_host().plugins),
     ):
         found = json.loads(run(what, "--json").stdout)
@@ -89,7 +90,9 @@ def test_the_users_own_model_goes_before_a_plugins_of_that_name(
 
 
 def test_lists_show_what_a_method_and_a_reader_can_be_told() -> None:
-    for what, names in (("methods", the_host().methods), ("datasets", the_host().datasets)):
+    host = the_host()
+    kinds = {"methods": host.methods, "datasets": host.datasets, "measures": host.measures}
+    for what, names in kinds.items():
         for name in names:
             assert run(what, name).exit_code == 0
             assert json.loads(run(what, name, "--json").stdout)["type"] == "object"
@@ -220,7 +223,7 @@ def test_the_first_word_completes_to_commands_models_and_options(
 ) -> None:
     _with_a_command(fake_plugin, "pass")
     assert _complete([], "mi") == ["mine"]
-    assert set(_complete([], "m")) == {"mine", "models", "methods"}
+    assert set(_complete([], "m")) == {"mine", "models", "methods", "measures"}
     assert _complete([], "ac") == ["act"]
     assert "--version" in _complete([], "--")
     assert _complete(["info"], "m") == ["mine"]

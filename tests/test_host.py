@@ -84,7 +84,14 @@ BROKEN = {
 def _state(host: Host) -> tuple[dict[str, object], ...]:
     return tuple(
         dict(shelf)
-        for shelf in (host.methods, host.models, host.datasets, host.importers, host.commands)
+        for shelf in (
+            host.methods,
+            host.models,
+            host.datasets,
+            host.importers,
+            host.measures,
+            host.commands,
+        )
     )
 
 

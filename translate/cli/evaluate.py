@@ -189,7 +189,7 @@ def evaluate(
             if done.error:
                 failures.append(done.error)
                 progress.print(f"failed: {done.error}")
-            elif drawn and done.comparison:
+            if drawn and done.comparison:
                 value = done.values.get(first)
                 drawn.add(done.comparison, value, "" if value is None else f"{first} {value:.4g}")
             progress.advance(number + 1 - len(failures), len(failures))
@@ -206,7 +206,8 @@ def evaluate(
         drawn.save()
     if failures or problems:
         if failures:
-            click.echo(f"{len(failures)} failed; the numbers are without them", err=True)
+            count = f"{len(failures)} of {len(evaluation)} pictures failed"
+            click.echo(f"{count}; each number says over how many it is", err=True)
         click.get_current_context().exit(1)
 
 
@@ -259,6 +260,9 @@ def _how(engine: Engine, seed: int) -> str:
 
 def _print(results: Mapping[str, Sequence[Result]], how: str) -> None:
     """Print a row for each measure and a column for each model."""
+    if not any(results.values()):
+        click.echo("nothing could be measured", err=True)
+        return
     rows: dict[str, list[str]] = {}
     protocols: dict[str, str] = {}
     for place, found in enumerate(results.values()):
@@ -281,10 +285,15 @@ def _value(result: Result) -> str:
 
 
 def _as_json(results: Mapping[str, Sequence[Result]], how: str, **facts: Any) -> dict[str, Any]:
-    numbers = []
-    for model, found in results.items():
-        for result in found:
-            # JSON has no infinity; the protocol says that pictures equal their targets.
-            value = result.value if math.isfinite(result.value) else None
-            numbers.append({"of": model, **asdict(result), "value": value, "run": how})
+    numbers = [
+        {"of": model, **asdict(result), "run": how}
+        for model, found in results.items()
+        for result in found
+    ]
+    for one in numbers:
+        for key in ("value", "deviation"):
+            # JSON has no infinity; the protocol says that pictures equal their targets. And
+            # numpy's numbers are none to it.
+            finite = one[key] is not None and math.isfinite(one[key])
+            one[key] = float(one[key]) if finite else None
     return {**facts, "results": numbers}

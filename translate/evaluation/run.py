@@ -29,6 +29,7 @@ class Measured:
 
     Attributes:
         error: why it failed, with its name; None if it did not.
+        comparison: what measures were shown, if they were.
         values: of the model's output by measure, where it has one of its own.
     """
 
@@ -147,16 +148,24 @@ class Evaluation:
             return _failed(case.name, error)
 
     def _show(self, shown: Mapping[str, Comparison]) -> Measured:
+        """Show each measure its model's output; one that cannot measure it stops no other."""
         values: dict[str, float] = {}
+        problems: dict[str, str] = {}
         for model, comparison in shown.items():
             for name, measure in self.measures[model].items():
-                value = measure.add(comparison)
+                try:
+                    value = measure.add(comparison)
+                except Exception as error:
+                    problems.setdefault(name, _reason(error))
+                    continue
                 if value is not None and model == self.model:
                     values[name] = value
         comparison = shown[self.model]
         if comparison.target is not None:
             self._add_real(comparison.target)
-        return Measured(comparison.name, None, comparison, values)
+        reasons = "; ".join(f"measure {name}: {reason}" for name, reason in problems.items())
+        failure = f"{comparison.name}: {reasons}" if reasons else None
+        return Measured(comparison.name, failure, comparison, values)
 
     def _show_real(self, source: PictureSource, number: int) -> Measured:
         name = show(source) if isinstance(source, Path) else f"real picture {number + 1}"

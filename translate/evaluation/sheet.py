@@ -55,10 +55,12 @@ class Sheet:
         """Take in an output, if it belongs on the sheet as far as is known.
 
         Args:
-            value: of the measure that decides; None only where the first ones are kept.
+            value: of the measure that decides; without one, only the first ones can be kept.
             note: written beside the name.
         """
-        key = self._sign * value if value is not None and self.order != "first" else 0.0
+        if self.order != "first" and value is None:
+            return
+        key = 0.0 if self.order == "first" or value is None else self._sign * value
         place = key, self._seen
         self._seen += 1
         if len(self._kept) == self.rows and place > self._kept[-1][:2]:
