@@ -208,12 +208,12 @@ def begin(folder: Path, data: Path, method: str, settings: Mapping[str, Any]) ->
     values: dict[str, Any] = {f"training__{name}": value for name, value in TRAINING.items()}
     for name, value in settings.items():
         group, _, rest = name.partition(".")
-        if group == "training":  # players.PHASE.NAME
+        if rest.startswith("players."):
             _, phase, key = rest.split(".")
             players = values.setdefault("training__players", {})
             players.setdefault(phase, {})[key] = value
         else:
-            values[name] = value
+            values[f"{group}__{rest}" if rest else name] = value
     return Run(folder, plan(data, method, **values), device="cpu", resume=False)
 
 
