@@ -38,6 +38,7 @@ class SimpleOptions(Settings):
     minimum: int = 1
     reads: str = "image"
     random: bool = False
+    detail: Literal["change", "lightness", "none"] = "change"
     # How it breaks or dawdles:
     largest_batch: int = 1000
     dark: Literal["fine", "RuntimeError", "ValueError", "nan", "shape"] = "fine"
@@ -76,7 +77,7 @@ class Simple(Method[SimpleOptions]):
 
     def fit(self, export: str) -> Fit:
         o = self.options
-        return Fit(o.multiple_of, o.minimum, o.scale, independent=not o.random)
+        return Fit(o.multiple_of, o.minimum, o.scale, independent=not o.random, detail=o.detail)
 
 
 class Arithmetic(nn.Module):

@@ -20,8 +20,8 @@ _MEMORY = 0.99  # share of the colours' running frequencies that a step keeps
 class ColorizeOptions(Settings):
     """The defaults are a network of two million parameters for pictures of 256 pixels."""
 
-    width: int = Field(default=32, ge=4, le=256, description="channels after the first halving")
-    widest: int = Field(default=4, ge=1, le=64, description="times width: channels at the bottom")
+    width: int = Field(default=24, ge=4, le=256, description="channels after the first halving")
+    widest: int = Field(default=6, ge=1, le=64, description="times width: channels at the bottom")
     halvings: int = Field(default=5, ge=2, le=8, description="of the U-Net, after folding")
     fold: int = Field(
         default=4, ge=1, le=8, description="pixels a side that share a colour; more is faster"
