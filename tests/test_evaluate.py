@@ -502,7 +502,7 @@ def test_sets_are_measured_without_pairs(
     assert "1.png: empty file" in told["failed"][0]
     refused = evaluate(model, "--data", tmp_path / "data", "--sheet", "x.png", "--sheet-order=best")
     assert refused.exit_code == 2
-    assert "pictures of sets have no value each" in refused.stderr
+    assert "no measure taken here gives each picture a value" in refused.stderr
 
 
 # A real model

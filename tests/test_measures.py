@@ -271,7 +271,7 @@ def test_a_file_of_that_architecture_gives_its_features_under_its_own_name(weigh
     found = extractor(weights, CPU)
     assert not found.reference
     assert found.title("FID") == "Fréchet distance on drawn.pth"
-    pixels = picture(3) + 0.4  # rounded, not cut
+    pixels = picture(3) - 0.4  # rounded, not cut
     network = Drawn()
     nn.Module.load_state_dict(network, torch.load(weights))
     whole = torch.from_numpy(picture(3).astype(np.uint8)).permute(2, 0, 1)[None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,8 @@ from translate.options import parse_assignments
 
 if TYPE_CHECKING:
     from translate.evaluation.measure import Result
+    from translate.evaluation.run import Evaluation, Results
+    from translate.evaluation.sheet import Order, Sheet
     from translate.inference.engine import Engine
 
 _LISTED = 5  # names of pictures without partners
@@ -146,7 +148,6 @@ def evaluate(
     from translate.bundle import load_bundle
     from translate.evaluation.choosing import choose, evaluation_set, split
     from translate.evaluation.run import Evaluation
-    from translate.evaluation.sheet import Sheet
     from translate.inference.translator import Translator
 
     measured, run_time = split(parse_assignments(assignments))
@@ -170,29 +171,14 @@ def evaluate(
     evaluation = Evaluation(
         engine, entry.name, tried, makers, batch_size=engine.batch_size(batch_size), seed=seed
     )
-    first = next(iter(makers))
-    drawn = None
-    if sheet:
-        if tried.compares == "sets" and sheet_order != "first":
-            raise UsageError(f"--sheet-order {sheet_order}: pictures of sets have no value each")
-        better = evaluation.measures[entry.name][first].larger_is_better
-        drawn = Sheet(sheet, rows=sheet_rows, order=sheet_order, larger_is_better=better)
+    drawn = _sheet(evaluation, sheet, sheet_rows, sheet_order) if sheet else None
+    if not quiet:
+        if tried.unmatched:
+            notes = [f"left aside, without a partner: {_listed(tried.unmatched)}", *notes]
+        for note in (tried.described, *notes):
+            click.echo(note, err=True)
 
-    notes = [] if quiet else [tried.described, *notes]
-    if tried.unmatched and not quiet:
-        notes.append(f"left aside, without a partner: {_listed(tried.unmatched)}")
-    for note in notes:
-        click.echo(note, err=True)
-    failures = []
-    with _Progress(len(evaluation), quiet=quiet) as progress:
-        for number, done in enumerate(evaluation()):
-            if done.error:
-                failures.append(done.error)
-                progress.print(f"failed: {done.error}")
-            if drawn and done.comparison:
-                value = done.values.get(first)
-                drawn.add(done.comparison, value, "" if value is None else f"{first} {value:.4g}")
-            progress.advance(number + 1 - len(failures), len(failures))
+    failures = _go_through(evaluation, drawn, quiet=quiet)
     results, problems = evaluation.results()
     for problem in problems:
         click.echo(f"failed: {problem}", err=True)
@@ -204,11 +190,38 @@ def evaluate(
         _print(results, how)
     if drawn:
         drawn.save()
+    if failures:
+        count = f"{len(failures)} of {len(evaluation)} pictures failed"
+        click.echo(f"{count}; each number says over how many it is", err=True)
     if failures or problems:
-        if failures:
-            count = f"{len(failures)} of {len(evaluation)} pictures failed"
-            click.echo(f"{count}; each number says over how many it is", err=True)
         click.get_current_context().exit(1)
+
+
+def _sheet(evaluation: Evaluation, path: Path, rows: int, order: Order) -> Sheet:
+    """Return the sheet, ordered by the first measure that gives each picture a value."""
+    from translate.evaluation.sheet import Sheet
+
+    measures = the_host().measures
+    of_each = [name for name in evaluation.taken if measures[name].compares == "pairs"]
+    if order != "first" and not of_each:
+        raise UsageError(f"--sheet-order {order}: no measure taken here gives each picture a value")
+    by = of_each[0] if of_each else None
+    better = evaluation.taken[by].larger_is_better if by else True
+    return Sheet(path, rows=rows, order=order, by=by, larger_is_better=better)
+
+
+def _go_through(evaluation: Evaluation, sheet: Sheet | None, *, quiet: bool) -> list[str]:
+    """Measure every picture and return why some failed."""
+    failures = []
+    with _Progress(len(evaluation), quiet=quiet) as progress:
+        for number, done in enumerate(evaluation()):
+            if done.error:
+                failures.append(done.error)
+                progress.print(f"failed: {done.error}")
+            if sheet and done.comparison:
+                sheet.add(done.comparison, done.values)
+            progress.advance(number + 1 - len(failures), len(failures))
+    return failures
 
 
 class _Progress:
@@ -258,21 +271,21 @@ def _how(engine: Engine, seed: int) -> str:
     )
 
 
-def _print(results: Mapping[str, Sequence[Result]], how: str) -> None:
-    """Print a row for each measure and a column for each model."""
+def _print(results: Results, how: str) -> None:
+    """Print a row for each number and a column for each model."""
     if not any(results.values()):
         click.echo("nothing could be measured", err=True)
         return
-    rows: dict[str, list[str]] = {}
-    protocols: dict[str, str] = {}
+    rows: dict[tuple[str, str], list[str]] = {}
+    protocols: dict[tuple[str, str], str] = {}
     for place, found in enumerate(results.values()):
-        for result in found:
-            row = rows.setdefault(result.name, [""] * len(results))
-            row[place] = _value(result)
-            protocols.setdefault(result.name, result.protocol)
+        for measure, result in found:
+            key = measure, result.name
+            rows.setdefault(key, [""] * len(results))[place] = _value(result)
+            protocols.setdefault(key, result.protocol)
     print_table(
         ("MEASURE", *results, "PROTOCOL"),
-        [(name, *row, protocols[name]) for name, row in rows.items()],
+        [(key[1], *row, protocols[key]) for key, row in rows.items()],
     )
     click.echo(f"\nmodel run: {how}")
 
@@ -284,11 +297,11 @@ def _value(result: Result) -> str:
     return f"{text} {result.unit}".rstrip()
 
 
-def _as_json(results: Mapping[str, Sequence[Result]], how: str, **facts: Any) -> dict[str, Any]:
+def _as_json(results: Results, how: str, **facts: Any) -> dict[str, Any]:
     numbers = [
-        {"of": model, **asdict(result), "run": how}
+        {"of": model, "measure": measure, **asdict(result), "run": how}
         for model, found in results.items()
-        for result in found
+        for measure, result in found
     ]
     for one in numbers:
         for key in ("value", "deviation"):

@@ -20,6 +20,9 @@ from translate.files import show, system_reason
 from translate.inference.engine import Engine, Finished, Prepared
 from translate.registry import one_line
 
+# Of each model, the name of a measure beside each of its numbers.
+Results = Mapping[str, Sequence[tuple[str, Result]]]
+
 _WAITING_BYTES = 128 << 20  # of inputs that wait for company in a batch
 
 
@@ -71,6 +74,11 @@ class Evaluation:
             name: {key: make() for key, make in makers.items()} for name in (model, *self.baselines)
         }
 
+    @property
+    def taken(self) -> Mapping[str, Measure[Any]]:
+        """The measures of the model, by name."""
+        return self.measures[self.model]
+
     def __len__(self) -> int:
         """Return how many pictures it goes through."""
         return len(self.tried.cases) + len(self.tried.real)
@@ -86,15 +94,15 @@ class Evaluation:
         for number, source in enumerate(self.tried.real):
             yield self._show_real(source, number)
 
-    def results(self) -> tuple[dict[str, list[Result]], list[str]]:
+    def results(self) -> tuple[Results, list[str]]:
         """Return the numbers by model, and why there are none of a measure."""
-        found: dict[str, list[Result]] = {}
+        found: dict[str, list[tuple[str, Result]]] = {}
         problems: list[str] = []
         for model, measures in self.measures.items():
             found[model] = []
             for name, measure in measures.items():
                 try:
-                    found[model] += measure.results()
+                    found[model] += [(name, result) for result in measure.results()]
                 except Exception as error:
                     problems.append(f"measure {name}, {model}: {_reason(error)}")
         return found, problems
@@ -102,7 +110,7 @@ class Evaluation:
     def _batches(self) -> Iterator[Sequence[_Work] | Measured]:
         """Read the cases, grouped by what may run together; what waits for company is bounded."""
         waiting: dict[Hashable, list[_Work]] = {}
-        room = 0
+        held = 0
         for case in self.tried.cases:
             try:
                 work = _Work(case, self.engine.prepare(read(case.source)))
@@ -111,10 +119,13 @@ class Evaluation:
                 continue
             key = self.engine.group(work.prepared)
             waiting.setdefault(key, []).append(work)
-            room += work.prepared.picture.pixels.nbytes
-            if len(waiting[key]) >= self.batch_size or room > _WAITING_BYTES:
-                yield from (waiting.pop(key) for key in list(waiting))
-                room = 0
+            held += _bytes([work])
+            if held > _WAITING_BYTES:
+                yield from waiting.values()
+                waiting, held = {}, 0
+            elif len(waiting[key]) >= self.batch_size:
+                held -= _bytes(waiting[key])
+                yield waiting.pop(key)
         yield from waiting.values()
 
     def _run(self, works: Sequence[_Work]) -> Sequence[Finished | Measured]:
@@ -179,6 +190,10 @@ class Evaluation:
         for measures in self.measures.values():
             for measure in measures.values():
                 measure.add_real(pixels)
+
+
+def _bytes(works: Sequence[_Work]) -> int:
+    return sum(work.prepared.picture.pixels.nbytes for work in works)
 
 
 def _refuse_other_size(output: Pixels, target: Pixels) -> None:

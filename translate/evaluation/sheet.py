@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -28,9 +29,12 @@ class Sheet:
     Args:
         rows: how many at most.
         order: the first ones, or those with the best or worst values.
+        by: the measure whose values these are, written beside the names.
     """
 
-    def __init__(self, path: Path, *, rows: int, order: Order, larger_is_better: bool) -> None:
+    def __init__(
+        self, path: Path, *, rows: int, order: Order, by: str | None, larger_is_better: bool
+    ) -> None:
         """Look whether the sheet can be written.
 
         Raises:
@@ -45,19 +49,15 @@ class Sheet:
         except OSError as error:
             reason = system_reason(error)
             raise UsageError(f"--sheet {show(path)}: cannot be written: {reason}") from None
-        self.path, self.rows, self.order = path, rows, order
+        self.path, self.rows, self.order, self.by = path, rows, order, by
         self._sign = -1.0 if (order == "best") == larger_is_better else 1.0
         # Smallest first, by what to sort by; the number keeps equal ones in order.
         self._kept: list[tuple[float, int, str, list[Image.Image]]] = []
         self._seen = 0
 
-    def add(self, comparison: Comparison, value: float | None, note: str) -> None:
-        """Take in an output, if it belongs on the sheet as far as is known.
-
-        Args:
-            value: of the measure that decides; without one, only the first ones can be kept.
-            note: written beside the name.
-        """
+    def add(self, comparison: Comparison, values: Mapping[str, float]) -> None:
+        """Take in an output with its values by measure, if it belongs there as far as is known."""
+        value = None if self.by is None else values.get(self.by)
         if self.order != "first" and value is None:
             return
         key = 0.0 if self.order == "first" or value is None else self._sign * value
@@ -68,7 +68,9 @@ class Sheet:
         cells = [_cell(comparison.source, comparison.output), _cell(comparison.output)]
         if comparison.target is not None:
             cells.append(_cell(comparison.target))
-        text = f"{show(comparison.name)}  {note}".rstrip()
+        text = show(comparison.name)
+        if value is not None:
+            text += f"  {self.by} {value:.4g}"
         bisect.insort(self._kept, (*place, text, cells), key=lambda row: row[:2])
         del self._kept[self.rows :]
 
