@@ -259,6 +259,7 @@ def test_names_with_markup_in_them_are_text(tmp_path: Path) -> None:
     (run / "snapshots" / "10" / "<evil>.safetensors").touch()
     page = page_of(run)
     assert page.of("evil") == []
+    assert EVIL in page.charts()
     assert page.text.count("<evil") > 10
 
 
@@ -270,6 +271,7 @@ def test_a_name_that_no_encoding_has_does_not_stop_the_page(tmp_path: Path) -> N
 def test_a_thinned_curve_keeps_its_peaks_and_its_ends() -> None:
     values = [math.sin(n / 1000) for n in range(100_000)]
     values[54_321], values[65_432] = 50.0, -50.0
+    values[0], values[-1] = values[100], values[-100]  # the ends are no peaks
     curve = Curve(list(range(100_000)), values)
     thinned = thin(curve)
     assert len(thinned.values) < 700
@@ -425,6 +427,7 @@ def test_the_status_counts_time_spent_and_time_left(tmp_path: Path) -> None:
     lines = [
         {"images": 100, "images_per_second": 10.0, "waiting": 0.5},  # 10 s
         {"images": 400, "images_per_second": 10.0, "waiting": 0.1},  # 30 s
+        {"images": 400, "images_per_second": 10.0, "waiting": 0.1},  # the same again
     ]
     status = status_of(read_run(run_folder(tmp_path / "run", lines)))
     assert (status.images, status.planned) == (400, 1000)

@@ -41,8 +41,8 @@ def status_of(run: RunFolder) -> Status:
     spans = dict(_spans(speeds))  # by the images at their ends
     seconds = sum(spans.values())
     waits = run.curves.get("waiting", Curve())
-    waited = [(spans.get(n, 0), share) for n, share in zip(waits.images, waits.values, strict=True)]
-    weight = sum(span for span, _ in waited)
+    shares = dict(zip(waits.images, waits.values, strict=True))
+    weight = sum(spans[n] for n in spans if n in shares)
     recent = [value for value in speeds.values[-_RECENT:] if value > 0]
     speed = median(recent) if recent else None
     return Status(
@@ -50,7 +50,7 @@ def status_of(run: RunFolder) -> Status:
         planned=planned,
         seconds=seconds if spans else None,
         speed=speed,
-        waiting=sum(span * share for span, share in waited) / weight if weight else None,
+        waiting=sum(spans[n] * shares.get(n, 0) for n in spans) / weight if weight else None,
         left=max(planned - images, 0) / speed if planned and speed else None,
     )
 
