@@ -129,6 +129,27 @@ def test_the_smallest_picture_a_discriminator_takes_is_as_documented(layers: int
         critic(torch.randn(2, 3, side - 2, side - 2))
 
 
+@pytest.mark.parametrize("layers", [0, 2])
+def test_a_discriminators_dropout_is_off_when_it_evaluates(layers: int) -> None:
+    torch.manual_seed(0)
+    critic, x = PatchGAN(width=4, layers=layers, dropout=0.5), torch.randn(1, 3, 16, 16)
+    assert not torch.equal(critic(x), critic(x))
+    critic.eval()
+    assert torch.equal(critic(x), critic(x))
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_spectral_norm_is_in_every_layer_of_a_discriminator(layers: int) -> None:
+    critic = initialise(PatchGAN(width=4, layers=layers, spectral=True))
+    scaled = initialise(PatchGAN(width=4, layers=layers, spectral=True)).eval()
+    state = critic.state_dict()
+    originals = [name for name in state if name.endswith("weight.original")]
+    assert len(originals) == sum(isinstance(m, nn.Conv2d) for m in critic.modules())
+    scaled.load_state_dict(state | {name: 7 * state[name] for name in originals})
+    x = torch.randn(1, 3, 16, 16)
+    torch.testing.assert_close(scaled(x), critic.eval()(x))  # the weights' size does not count
+
+
 def test_weights_start_from_a_narrow_normal_distribution() -> None:
     torch.manual_seed(0)
     network = initialise(ResnetGenerator(norm="batch", blocks=3)).requires_grad_(False)

@@ -167,6 +167,8 @@ def test_relativistic_forms_compare_with_the_other_sides_mean(name: str) -> None
     # Each score counts on its own, and as a part of its side's mean.
     as_mean = mean([slope_fake(d) for d in below])
     assert slopes(judged, real) == pytest.approx([(slope_real(d) - as_mean) / 2 for d in above])
+    as_mean = mean([slope_real(d) for d in above])
+    assert slopes(judged, fake) == pytest.approx([(slope_fake(d) - as_mean) / 2 for d in below])
 
     made = objective.generator(fake, real)
     expected = mean([says_real(d) for d in below]) + mean([says_fake(d) for d in above])
