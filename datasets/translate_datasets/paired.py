@@ -89,6 +89,7 @@ class Paired(Dataset[PairedOptions]):
     """
 
     Options = PairedOptions
+    aligned = True
 
     def __init__(
         self, folders: Sequence[Path], options: PairedOptions, needs: Mapping[str, Any]
