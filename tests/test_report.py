@@ -209,6 +209,7 @@ def test_curves_are_grouped_by_what_they_mean() -> None:
     keys = [
         *("images_per_second", "new", "generator/cycle", "generator/gradient", "generator/rate"),
         *("critic_a/above", "discriminator/a", "a2b/spread", "a2b/luminance", "waiting", "odd/"),
+        "a2b/data_luminance",
     ]
     groups = {group.title: members for group, members in grouped(keys).items()}
     assert list(groups.items()) == [
@@ -217,7 +218,7 @@ def test_curves_are_grouped_by_what_they_mean() -> None:
         ("Losses: odd", ["odd/"]),
         ("Discriminators", ["critic_a/above"]),
         ("Variety of the outputs", ["a2b/spread"]),
-        ("Light and dark", ["a2b/luminance"]),
+        ("Light and dark", ["a2b/luminance", "a2b/data_luminance"]),
         ("Gradients", ["generator/gradient"]),
         ("Learning rates", ["generator/rate"]),
         ("Speed", ["images_per_second", "waiting"]),
@@ -231,6 +232,7 @@ def test_curves_are_grouped_by_what_they_mean() -> None:
         "critic_a",
     ]
     assert title_of("odd/") == "odd/"
+    assert title_of("a2b/data_luminance") == "a2b, in the data"
 
 
 def test_alarms_come_first_and_are_marked_in_every_chart(tmp_path: Path) -> None:
@@ -240,7 +242,7 @@ def test_alarms_come_first_and_are_marked_in_every_chart(tmp_path: Path) -> None
     assert "at 20 images: All outputs look alike." in page.text
     marks = page.of("line", class_="alarm")
     assert len(marks) == len(page.charts()) == 2
-    assert {float(mark["x1"]) for mark in marks} == {(46 + 352) / 2}
+    assert {float(mark["x1"]) for mark in marks} == {(46 + 344) / 2}
 
 
 EVIL = '<evil a="1">&amp;\'"'
@@ -330,7 +332,7 @@ def test_a_curve_is_drawn_where_its_values_are() -> None:
     group = Group("Share", "", range=(0, 1))
     drawn = Page(chart("a", {0: Curve([0, 50, 100], [0.0, 0.5, 1.0])}, group, 100))
     [points] = [attributes["points"] for attributes in drawn.of("polyline")]
-    assert points == "46.0,168.0 199.0,88.0 352.0,8.0"
+    assert points == "46.0,168.0 195.0,88.0 344.0,8.0"
     outside = Page(chart("a", {0: Curve([0, 100], [0.0, 1.5])}, group, 100))
     assert float(outside.of("svg")[0]["data-y"].split()[1]) > 1.5
 
@@ -373,12 +375,13 @@ def test_large_grids_are_shrunk_and_damaged_ones_passed_over(tmp_path: Path) -> 
 def test_snapshots_stand_side_by_side_with_the_numbers_around_them(tmp_path: Path) -> None:
     lines = [line(n, **{"generator/cycle": float(n // 100)}) for n in range(10, 1000, 10)]
     run = run_folder(tmp_path / "run", lines)
-    grid(run, 200)
+    for images in (200, 500, 800):
+        grid(run, images)
     for images in (200, 900):
         (run / "snapshots" / f"{images:08}").mkdir(parents=True)
         (run / "snapshots" / f"{images:08}" / "a2b.safetensors").touch()
     text = " ".join(page_of(run).text.split())
-    assert "200 images 900 images samples at 200 generator/cycle 2 9" in text
+    assert "200 images 900 images samples at 800 generator/cycle 2 9" in text
     assert "models a2b.safetensors a2b.safetensors" in text
 
 
@@ -398,10 +401,12 @@ def test_recipe_and_environment_are_shown_where_they_are_there(tmp_path: Path) -
     assert "Recipe" not in (text := page_of(run).text)
     assert "Environment" not in text
     (run / "recipe.toml").write_text("[options]\nwidth = 8\n")
-    (run / "environment.json").write_text('{"torch": "2.15", "gpu": {"name": "H200"}}')
+    environment = {"command": ["translate", "train", "a b"], "gpu": {"name": "H200"}}
+    (run / "environment.json").write_text(json.dumps(environment))
     text = page_of(run).text
     assert "[options]\nwidth = 8\n" in text
     assert "gpu.name\nH200\n" in text
+    assert "command\ntranslate train 'a b'\n" in text
 
 
 def test_runs_are_laid_over_one_another(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from translate.reporting.markup import Html, join, tag
 
 COLOURS = 6  # that the page's style has; further runs begin again
 _WIDTH, _HEIGHT = 360, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 352, 8, 168  # the plot within that
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 344, 8, 168  # the plot within that, with room for ticks
 
 
 @dataclass(frozen=True)

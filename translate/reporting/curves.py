@@ -24,6 +24,13 @@ class Group:
     smooth: bool = True
 
 
+_LUMINANCE = Group(
+    "Light and dark",
+    "Correlation of a picture's lightness with its output's, and, in the data, with that of what "
+    "the output should resemble; well below 0 where colours are inverted.",
+    range=(-1, 1),
+    guides=(0.0,),
+)
 _BY_SUFFIX = {
     "above": Group(
         "Discriminators",
@@ -36,12 +43,8 @@ _BY_SUFFIX = {
         "Variety of the outputs",
         "How different the outputs are; a fall towards 0 is mode collapse.",
     ),
-    "luminance": Group(
-        "Light and dark",
-        "Correlation of input and output; well below 0 where colours are inverted.",
-        range=(-1, 1),
-        guides=(0.0,),
-    ),
+    "luminance": _LUMINANCE,
+    "data_luminance": _LUMINANCE,
     "gradient": Group(
         "Gradients", "Norm of each player's gradient, before clipping.", scale="auto"
     ),
@@ -65,7 +68,9 @@ def group_of(key: str) -> Group:
 def title_of(key: str) -> str:
     """Return what a curve is called within its group."""
     place, _, last = key.rpartition("/")
-    return (last if place == "" or last not in _BY_SUFFIX else place) or key
+    if place == "" or last not in _BY_SUFFIX:
+        return last or key
+    return f"{place}, in the data" if last.startswith("data_") else place
 
 
 def grouped(keys: Iterable[str]) -> dict[Group, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,8 +32,16 @@ def environment(runs: Sequence[RunFolder]) -> Html | None:
     """Return what the runs ran on, where they say."""
     if not any(run.environment for run in runs):
         return None
-    table = _table("Environment", [run.environment for run in runs], runs)
+    table = _table("Environment", [_as_typed(run.environment) for run in runs], runs)
     return tag("div", table, class_="tables")
+
+
+def _as_typed(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the environment with its command as a shell takes it."""
+    command = environment.get("command")
+    if not isinstance(command, list):
+        return dict(environment)
+    return {**environment, "command": shlex.join(map(str, command))}
 
 
 def _note(*, alone: bool) -> str:
