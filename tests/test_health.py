@@ -171,6 +171,42 @@ def test_a_balanced_auto_encoder_may_prefer_what_is_made() -> None:
     assert told(since(0, lambda age, line: {"critic_a/above": 0.1, "critic_a/balance": 0.2})) == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"critic_a/above": 0.9, "discriminator/a": 0.002},  # sure of itself, but not always right
+        {"discriminator/gradient": 0.0},  # the judge's own; what matters is what it passes on
+        {"a2b/spread": 0.2},  # as it always was
+    ],
+)
+def test_one_sign_without_the_other_is_no_fault(line: Scalars) -> None:
+    first = healthy(0) | ({"a2b/spread": 0.2} if "a2b/spread" in line else {})
+    assert told([first, *since(0, lambda age, _: first | line)]) == []
+
+
+def test_an_accident_does_not_count_as_the_best_spread() -> None:
+    lines = [healthy(n) | {"a2b/spread": 1.5 if n == 20 else 0.2} for n in range(LINES)]
+    assert told(lines) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.9, 0.15), (0.02, 0.02)])
+def test_a_collapse_need_not_be_complete_nor_come_late(before: float, after: float) -> None:
+    lines = [healthy(n) | {"a2b/spread": before if n < 20 else after} for n in range(LINES)]
+    assert [alarm.name for alarm in told(lines)] == ["mode-collapse"]
+
+
+def test_who_is_ahead_may_change_now_and_then() -> None:
+    lines = (healthy(n) | ({"critic_a/above": 0.2} if n % 50 > 46 else {}) for n in range(400))
+    assert told(lines) == []
+
+
+def test_an_untamed_first_step_is_no_measure_of_gradients() -> None:
+    """Weight clipping, for one, begins after the generator's first step."""
+    lines = [healthy(n) | {"generator/gradient": 0.01 if n else 5.0} for n in range(LINES)]
+    lines[0] |= {"generator/cycle": 0.0}
+    assert told(lines) == []
+
+
 def test_a_gradient_that_fades_with_its_loss_is_success() -> None:
     lines = ({"student/l2": 0.8**n, "student/gradient": 0.7**n} for n in range(LINES))
     assert told(lines, Health()) == []
@@ -190,6 +226,12 @@ def test_the_advice_is_the_run_s_own_rate_changed() -> None:
 
 def test_numbers_of_no_known_meaning_are_passed_over() -> None:
     assert told([{"odd": math.nan, "a/b/c": math.inf, "spread": -1.0}] * LINES) == []
+
+
+def test_an_infinite_number_is_no_measure_of_the_others() -> None:
+    """An infinite gradient stops the run before it is asked; a log may hold one all the same."""
+    first = healthy(0) | {"generator/gradient": math.inf, "a2b/spread": math.nan}
+    assert told([first, *(healthy(n) for n in range(LINES))]) == []
 
 
 # What follows happens in small real trainings.

@@ -81,20 +81,17 @@ class Fault(ABC):
 
 @dataclass
 class Early:
-    """The largest magnitude in a series' first lines: the run's own measure of what is much.
+    """A series' first lines: the run's own measure of what is much."""
 
-    The first lines' means still hold the first steps, even where a player wins within a hundred.
-    """
-
-    lines: int = 3
     seen: dict[str, list[float]] = field(default_factory=dict)
 
-    def of(self, name: str, value: float) -> float:
-        """Take in a value of the series and return the measure."""
+    def of(self, name: str, value: float) -> list[float]:
+        """Take in a value of the series; return the magnitudes of its first three, sorted."""
         first = self.seen.setdefault(name, [])
-        if len(first) < self.lines:
+        if len(first) < 3:
             first.append(abs(value))
-        return max(first)
+            first.sort()
+        return first
 
 
 class TooStrong(Fault):
@@ -111,7 +108,8 @@ class TooStrong(Fault):
 
     def signs(self, line: Line) -> dict[str, str]:
         shares = [
-            loss / max(self._early.of(name, loss), 1e-12)
+            # The largest still holds the first steps, even where it wins within a hundred.
+            loss / max(self._early.of(name, loss)[-1], 1e-12)
             for phase in line.judges
             for name, loss in line.terms(phase).items()
             if loss >= 0  # below 0 it is a Wasserstein critic's, which has no floor
@@ -167,8 +165,10 @@ class VanishingGradient(Fault):
                 continue
             loss = sum(line.terms(phase).values())
             first = self._losses.setdefault(phase, loss)
-            share = gradient / max(self._early.of(phase, gradient), 1e-12)
-            if share <= 0.01 and loss >= min(first, first / 2):
+            # The middle one: the first steps may be untamed, before weights are clipped.
+            early = self._early.of(phase, gradient)
+            share = gradient / max(early[len(early) // 2], 1e-12)
+            if line.warm and share <= 0.01 and loss >= min(first, first / 2):
                 signs[phase] = (
                     f"{phase}'s gradient has fallen to {share:.1g} of what it was but its loss "
                     f"has not: nothing reaches it any more; {self._advice(line, phase)}"
