@@ -124,6 +124,20 @@ def test_what_a_large_picture_keeps_is_what_the_method_says(detail: str) -> None
     assert (np.abs(after - before).max() < 0.6) == (detail == "lightness")
 
 
+def test_what_becomes_another_picture_loses_its_transparency_on_white() -> None:
+    alpha = np.zeros((20, 20), np.uint8)
+    alpha[:, 10:] = 255
+    for detail, size in (("none", None), ("none", 8), ("change", None), ("lightness", 8)):
+        engine = Engine(simple_model(detail=detail), device="cpu", precision="fp32", size=size)
+        given = Picture(np.full((20, 20, 3), 40, np.uint8), alpha)
+        [done] = engine.run([engine.prepare(given)], [0])
+        made = engine.finish(done)
+        assert (made.alpha is None) == (detail == "none")
+        left, right = made.pixels[:, 1].mean(), made.pixels[:, -1].mean()
+        assert left == pytest.approx(255 if detail == "none" else 40, abs=12)
+        assert right == pytest.approx(40, abs=12)
+
+
 @pytest.mark.parametrize("detail", ["change", "lightness", "none"])
 def test_tensors_come_out_as_files_do(detail: str) -> None:
     model = simple_model(shift=0.2, detail=detail)

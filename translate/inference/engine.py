@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from translate.bundle import Model
 from translate.errors import ImageError, UsageError
 from translate.images import Picture
+from translate.images.encoding import on_white
 from translate.inference.sizing import (
     apply_change,
     enlarge,
@@ -118,7 +119,13 @@ class Engine:
         return self._side_by_side and height * width <= _SIDE_BY_SIDE_PIXELS
 
     def prepare(self, picture: Picture) -> Prepared:
-        """Return a picture at working size, padded to what the network takes."""
+        """Return a picture at working size, padded to what the network takes.
+
+        What becomes another picture has no use for the transparency of this one: it is laid on
+        white, as in training.
+        """
+        if picture.alpha is not None and self.fit.detail == "none":
+            picture = replace(picture, pixels=on_white(picture.pixels, picture.alpha), alpha=None)
         pixels = _with_channels(picture.pixels, self.channels)
         shape = working_shape(pixels.shape[0], pixels.shape[1], self.size)
         small = shrink(pixels, shape)
