@@ -170,7 +170,8 @@ class Fit:
         independent: False: run one item at a time, each under its own seed.
         detail: what a picture larger than the working size keeps of its own. "change": all, and
             the change made at working size is added to it. "lightness": its lightness, exactly,
-            and the output gives the colours. "none": nothing; the output is enlarged.
+            and the output gives the colours. "none": nothing; the output is enlarged, and what
+            is transparent is laid on white before.
     """
 
     multiple_of: int = 1
