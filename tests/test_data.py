@@ -21,7 +21,7 @@ from translate.errors import ImageError, TranslateError, UsageError
 from translate.method import Batch
 from translate.options import build
 from translate.pipeline.augment import flip, jitter_colour
-from translate.pipeline.cache import PixelCache, Pixels
+from translate.pipeline.cache import InMemory, PixelCache, Pixels
 from translate.pipeline.loader import batches, collate
 from translate_datasets.unpaired import Unpaired, UnpairedOptions
 
@@ -216,7 +216,8 @@ def test_a_cache_reads_once_while_there_is_room() -> None:
         reads.append(path)
         return np.zeros((10, 10, 3), dtype=np.uint8)
 
-    cache = PixelCache(read, limit=700)
+    cache = PixelCache(read)
+    cache.store = InMemory(limit=700)
     paths = [Path(name) for name in "abc"]
     for path in paths * 3:
         cache(path)

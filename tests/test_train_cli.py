@@ -54,7 +54,7 @@ def test_a_run_that_exists_is_not_overwritten(data: Path) -> None:
 WRONG: dict[str, tuple[list[str], str]] = {
     "no value": (["--set", "pool"], "expected NAME=VALUE"),
     "no name": (["--set", "=3"], "expected NAME=VALUE"),
-    "unknown": (["--set", "poool=3"], "no option poool (there are width, "),
+    "unknown": (["--set", "poool=3"], "no option poool (did you mean pool)"),
     "no number": (["--set", "pool=many"], "pool: Input should be a valid integer"),
     "bounds": (["--set", "pool=-1"], "pool: Input should be greater than or equal to 0"),
     "nan": (["--set", "cycle_weight=NaN"], "finite"),

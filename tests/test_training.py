@@ -31,10 +31,12 @@ from translate.host import the_host
 from translate.method import Batch, Export, Fixed, Method, Optimizer, Phase, Step
 from translate.model import Header, read_header
 from translate.options import Facts, Settings
+from translate.pipeline.cache import InMemory
 from translate.training import checkpoint
 from translate.training.average import Average
 from translate.training.loop import Trainer
 from translate.training.phases import Player, only_these_learn, schedule, set_modes
+from translate.training.previews import Previews
 from translate.training.run import Interrupted, Run
 from translate.training.settings import TrainingSettings
 from translate_cyclegan.method import CycleGAN, CycleGANOptions
@@ -135,7 +137,7 @@ def test_what_a_method_froze_stays_frozen() -> None:
     method.a2b.stages.get_submodule("stem").requires_grad_(False)
     stem, head = (method.a2b.stages.get_submodule(name) for name in ("stem", "head"))
     before = copies(stem), copies(head)
-    trainer(method).step([pictures()])
+    trainer(method).step([[pictures()]])
     assert not changed(stem, before[0])
     assert changed(head, before[1])
 
@@ -182,7 +184,7 @@ class Counter(Method[Settings]):
 def test_phases_come_go_and_pause_as_they_say() -> None:
     subject = trainer(Counter())
     for _ in range(4):
-        scalars = subject.step([pictures(2)])
+        scalars = subject.step([[pictures(2)]])
     method = subject.method
     assert isinstance(method, Counter)
     assert method.turns == [
@@ -198,7 +200,7 @@ def test_what_is_logged_is_not_learned_from() -> None:
     """A step's logs must not be added to its losses: they would be a gradient of their own."""
     method = Counter()
     bias = method.net.bias.detach().clone()
-    trainer(method).step([pictures(2)])
+    trainer(method).step([[pictures(2)]])
     assert float((bias - method.net.bias.detach()).abs()) == pytest.approx(
         4e-4, rel=0.01
     )  # two Adam steps
@@ -216,7 +218,7 @@ def test_accumulating_two_parts_is_as_good_as_the_whole_batch() -> None:
             for i in range(0, 4, cut)
         ]
         subject = trainer(method, batch_size=4, accumulate=parts)
-        results.append((subject.step(micro), copies(method.a2b)))
+        results.append((subject.step([micro]), copies(method.a2b)))
     for name, value in results[0][0].items():
         torch.testing.assert_close(value, results[1][0][name], rtol=1e-5, atol=1e-6)
     largest = max(
@@ -269,9 +271,15 @@ def test_what_does_not_learn_and_buffers_are_copied_into_the_average() -> None:
 
 def test_rates_follow_their_schedules() -> None:
     shares = (-0.5, 0.0, 0.5, 0.75, 1.0, 1.5)
-    assert [schedule("linear", share) for share in shares] == [1, 1, 1, 0.5, 0, 0]
-    assert [schedule("constant", share) for share in shares] == [1] * 6
-    assert schedule("cosine", 0.5) == pytest.approx(0.5)
+    kinds: dict[str, list[float]] = {
+        "linear": [1, 1, 1, 0.5, 0, 0],
+        "constant": [1] * 6,
+        "step": [1, 1, 0.1, 0.01, 0.01, 0.01],
+        "cosine": [1, 1, 0.5, 0.5 - 0.125**0.5, 0, 0],
+    }
+    for kind, factors in kinds.items():
+        wanted = Optimizer(schedule=kind)  # type: ignore[arg-type]
+        assert [schedule(wanted, share) for share in shares] == pytest.approx(factors), kind
     method = Counter()
     player = Player(Phase("x", [method.net], lambda b, s: {}, Optimizer(lr=1.0, schedule="linear")))
     for images, rate in ((0, 1.0), (100, 1.0), (150, 0.5), (200, 0.0)):
@@ -358,7 +366,7 @@ def test_a_student_learns_what_its_teacher_does(tmp_path: Path, options: dict[st
 
     before = error()
     while subject.images < 400:
-        scalars = subject.step([pictures(4, seed=subject.images)])
+        scalars = subject.step([[pictures(4, seed=subject.images)]])
         heard += [float(v) for name, v in scalars.items() if name.endswith("/output")]
     assert sum(heard[-3:]) / 3 < 0.8 * heard[0]
     assert error() < 0.7 * before
@@ -402,7 +410,14 @@ def test_a_run_leaves_a_log_samples_a_checkpoint_and_models(tmp_path: Path, data
     assert [line["images"] for line in lines] == [2, 4, 6, 8]
     terms = {"generator/adversarial", "generator/cycle", "generator/identity"}
     terms |= {"discriminator/a", "discriminator/b", "images_per_second", "waiting", "images"}
+    terms |= {
+        f"{phase}/{n}" for phase in ("generator", "discriminator") for n in ("gradient", "rate")
+    }
+    terms |= {"critic_a/above", "critic_b/above"}
+    seen = ("spread", "luminance", "data_luminance")
+    terms |= {f"{export}/{number}" for export in ("a2b", "b2a") for number in seen}
     assert all(set(line) == terms for line in lines)
+    assert lines[0]["generator/rate"] == 2e-4
     grids = sorted(path.name for path in (folder / "samples").iterdir())
     assert grids == ["00000001.png", "00000004.png", "00000008.png"]
     with Image.open(folder / "samples" / grids[0]) as grid:
@@ -610,7 +625,7 @@ def test_what_was_learned_is_saved_when_the_data_fails(tmp_path: Path, data: Pat
     def spoil(images: int, scalars: object) -> None:
         if images == 6:
             assert isinstance(run.dataset, Unpaired)
-            run.dataset._pixels._kept.clear()
+            run.dataset._pixels.store = InMemory()
             for file in (data / "trainA").iterdir():
                 file.unlink()
 
@@ -634,7 +649,7 @@ def test_nan_stops_the_run_with_the_last_checkpoint_intact(
     def spoil(images: int, scalars: object) -> None:
         if images == 8:
             bias = next(run.trainer.method.get_submodule("a2b").parameters())
-            bias.data.view(-1)[0] = float("nan")
+            bias.data[0] = float("nan")
 
     with pytest.raises(TranslateError, match="what was saved before is intact"):
         run.train(workers=1, progress=spoil)
@@ -672,7 +687,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(tmp_path: Path, data: 
 
     def full(images: int, scalars: object) -> None:
         if images == 4:
-            run.save()
+            run.saver.save()
             files.update({p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()})
 
     run.train(workers=1, progress=full)
@@ -701,7 +716,8 @@ def test_sample_grids_do_not_disturb_training(
 ) -> None:
     options: dict[str, Any] = {"dropout": 0.5, "norm": "batch"}
     finish(start(tmp_path / "often", data, training__sample_every=1, **options))
-    monkeypatch.setattr(Run, "save_grid", lambda self: None)
+    monkeypatch.setattr(Previews, "save", lambda self, path: path)
+    monkeypatch.setattr(Previews, "observe", lambda self: {})
     finish(start(tmp_path / "never", data, training__sample_every=1, **options))
     often, never = (checkpoint.load(tmp_path / run / "last.pt") for run in ("often", "never"))
     same_state(often, never)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from translate.errors import UsageError
-from translate.losses.augment import Kind, augment
+from translate.losses.augment import NUMBERS, Kind, augment
 from translate.losses.equilibrium import Equilibrium
 from translate.losses.objectives import (
     Hinge,
@@ -24,6 +24,7 @@ from translate.losses.objectives import (
     Wasserstein,
 )
 from translate.losses.penalties import Critic, gradient_penalty, local_penalty, r1_penalty
+from translate.losses.precision import wide
 from translate.method import Batch, Optimizer
 from translate.options import Settings
 from translate.pipeline.seeds import draws, mix
@@ -175,11 +176,8 @@ class Discriminator(nn.Module):
         self.updates = 5 if name in ("wgan", "wgan-gp") else 1
         # Batch norm would see real and fake pictures as one batch.
         self.together = not mixes
-        self.turns = self.judged = 0  # turns settled; losses since the last report
-        self.above: Tensor  # summed over them
-        self.penalty: Tensor  # the last one
-        self.register_buffer("above", torch.zeros(()))
-        self.register_buffer("penalty", torch.zeros(()))
+        self.turns = 0  # turns settled
+        self._seen_since: dict[str, list[Tensor]] = {}  # the last report
 
     def optimizer(self, default: Optimizer) -> Optimizer:
         """Return ``default`` with what the objective's paper trains both players with."""
@@ -200,7 +198,7 @@ class Discriminator(nn.Module):
     def _score(self, out: Tensor, x: Tensor) -> Tensor:
         if not self.reconstructs:
             return out
-        return -(x.float() - out.float()).abs().flatten(1).mean(1)  # (N,)
+        return -(wide(x) - wide(out)).abs().flatten(1).mean(1)  # (N,)
 
     def discriminator_loss(
         self, real: Tensor, fake: Tensor, batch: Batch, *, given: Sequence[Tensor] = ()
@@ -263,39 +261,40 @@ class Discriminator(nn.Module):
         """Return what became of the losses since the last report: scalars on the device.
 
         ``above`` is the share of scores in which real is above fake: 0.5 is confused, 1 too strong.
-        With a penalty, ``penalty`` is the last one, weighted; with BEGAN, ``balance`` is k
-        and ``convergence`` its measure. Nothing, if there were no losses.
+        ``penalty`` is weighted, where there was one; with BEGAN, ``balance`` is k and
+        ``convergence`` its measure. Nothing, if there were no losses.
         """
-        if not self.judged:
-            return {}
-        report = {"above": self.above / self.judged}
-        if self._penalised:
-            report["penalty"] = self.penalty.clone()
-        if isinstance(self.objective, Equilibrium):
+        report = {name: torch.stack(seen).mean() for name, seen in self._seen_since.items()}
+        if report and isinstance(self.objective, Equilibrium):
             report["balance"] = self.objective.balance.clone()
             report["convergence"] = self.objective.convergence.clone()
-        self.above.zero_()
-        self.judged = 0
+        self._seen_since.clear()
         return report
 
     def get_extra_state(self) -> dict[str, int]:
-        return {"turns": self.turns, "judged": self.judged}
+        return {"turns": self.turns}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.turns, self.judged = state["turns"], state["judged"]
+        self.turns = state["turns"]
 
     def _seen(
         self, images: Tensor, batch: Batch, given: Sequence[Tensor], stream: int
     ) -> tuple[Tensor, list[Tensor]]:
-        return augment(images, given, self.options.augment, batch.seeds, stream)
+        """Return pictures and conditions as the network gets them."""
+        if not self.options.augment:
+            return images, list(given)
+        chance = draws(batch.seeds, NUMBERS, stream)
+        return augment(images, given, self.options.augment, chance)
 
     @torch.no_grad()
     def _compare(self, real: Tensor, fake: Tensor) -> None:
         if real.shape != fake.shape:
-            fake = fake.float().mean()
+            fake = wide(fake).mean()
         above = (real > fake).float().mean() + 0.5 * (real == fake).float().mean()
-        self.above += above
-        self.judged += 1
+        self._saw("above", above)
+
+    def _saw(self, name: str, value: Tensor) -> None:
+        self._seen_since.setdefault(name, []).append(value.detach())
 
     def _swap(self, real: Tensor, fake: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Exchange the scores of some samples."""
@@ -323,7 +322,7 @@ class Discriminator(nn.Module):
         else:
             noise = normal(batch.seeds, real.shape[1:], _AROUND)
             penalty = o.gradient_penalty * local_penalty(critic, real, noise)
-        self.penalty.copy_(penalty.detach())
+        self._saw("penalty", penalty)
         return penalty
 
     def _critic(self, given: Sequence[Tensor]) -> Critic:
@@ -332,7 +331,7 @@ class Discriminator(nn.Module):
         It calls ``forward`` since that goes around what compiled the module: a compiled graph
         cannot be differentiated twice.
         """
-        fixed = [g.detach().float() if g.is_floating_point() else g for g in given]
+        fixed = [wide(g.detach()) if g.is_floating_point() else g for g in given]
         return lambda x: self._score(self.network.forward(x, *fixed), x)
 
 

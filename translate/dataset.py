@@ -7,10 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
-
 from translate.method import Batch, Export
 from translate.options import Facts, Settings
 from translate.pipeline.cache import PixelCache, Store
@@ -20,7 +16,8 @@ if TYPE_CHECKING:
 
 O = TypeVar("O", bound=Settings)  # noqa: E741
 
-Sample = Mapping[str, NDArray[np.uint8] | Tensor | int | str]
+# Pictures (H, W, C) uint8, as arrays or as tensors on the device; whole numbers; texts; by field.
+Sample = Mapping[str, Any]
 
 
 class Dataset(ABC, Generic[O]):

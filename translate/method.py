@@ -91,10 +91,10 @@ class Optimizer:
         name: Adam (Kingma and Ba 2014), AdamW (Loshchilov and Hutter 2017) or RMSprop.
         lr: learning rate.
         betas: of the Adams; RMSprop has none.
-        weight_decay: share of the weights taken off, times the learning rate, in AdamW; added
-            to the gradient in the others.
         schedule: "linear" is constant for half of the phase, then falls to 0; "cosine" falls to 0
             all the way; "step" multiplies by ``drop`` at each of ``drops``.
+        weight_decay: share of the weights taken off, times the learning rate, in AdamW; added
+            to the gradient in the others.
         drops: for "step", shares of the phase that are done.
         drop: for "step", what is left of the rate.
     """
@@ -102,8 +102,8 @@ class Optimizer:
     name: Literal["adam", "adamw", "rmsprop"] = "adam"
     lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
-    weight_decay: float = 0.0
     schedule: Literal["constant", "linear", "step", "cosine"] = "constant"
+    weight_decay: float = 0.0
     drops: tuple[float, ...] = (0.5, 0.75)
     drop: float = 0.1
 

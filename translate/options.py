@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -88,7 +89,9 @@ def _explain(kind: type[Settings], error: ValidationError) -> str:
         name = ".".join(str(part) for part in problem["loc"])
         reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            reasons.append(f"no option {name} (there are {', '.join(kind.model_fields) or 'none'})")
+            near = get_close_matches(name, kind.model_fields, n=3)
+            known = ", ".join(near or kind.model_fields) or "none"
+            reasons.append(f"no option {name} ({'did you mean' if near else 'there are'} {known})")
         else:
             reasons.append(f"{name}: {reason}" if name else reason)
     return "; ".join(reasons)

@@ -20,7 +20,7 @@ from translate import (
     Phase,
     Step,
 )
-from translate.losses import ImagePool
+from translate.losses import ImagePool, l1
 from translate.networks import Norm, PatchGAN, ResnetGenerator, Upsample, initialise
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
@@ -144,8 +144,3 @@ class CycleGAN(Method[CycleGANOptions]):
 
     def fit(self, export: str) -> Fit:
         return Fit(multiple_of=4, minimum=16)
-
-
-def l1(x: Tensor, y: Tensor) -> Tensor:
-    """Return the mean absolute difference, in fp32 whatever the networks computed in."""
-    return (x.float() - y.float()).abs().mean()

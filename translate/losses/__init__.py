@@ -13,6 +13,7 @@ from translate.losses.objectives import (
 )
 from translate.losses.penalties import gradient_penalty, local_penalty, r1_penalty
 from translate.losses.pool import ImagePool
+from translate.losses.precision import l1
 
 __all__ = [
     "Equilibrium",
@@ -27,6 +28,7 @@ __all__ = [
     "band_distance",
     "frequency_bands",
     "gradient_penalty",
+    "l1",
     "local_penalty",
     "r1_penalty",
 ]

@@ -14,14 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from translate.pipeline.seeds import draws
-
 Kind = Literal["colour", "translation", "cutout"]
-_COLOURS, _PLACES = 3, 4  # how many numbers a picture needs
+NUMBERS = 7  # that a picture needs: three for its colours, two and two for places
 
 
 def augment(
-    images: Tensor, given: Sequence[Tensor], kinds: Sequence[Kind], seeds: Tensor, stream: int
+    images: Tensor, given: Sequence[Tensor], kinds: Sequence[Kind], chance: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
     """Return the images and their conditions, changed in all of ``kinds``.
 
@@ -31,24 +29,21 @@ def augment(
     Args:
         images: (N, C, H, W) in [-1, 1].
         given: conditions of the N images.
-        seeds: (N,); each image's numbers depend on its own seed and ``stream`` alone.
+        chance: (N, ``NUMBERS``) in [0, 1), each image's own.
 
     Returns:
         (N, C, H, W), no longer bounded, and the conditions.
 
     Source: Zhao et al. 2020, arXiv:2006.10738, with its strengths.
     """
-    if not kinds:
-        return images, list(given)
-    numbers = draws(seeds, _COLOURS + _PLACES, stream).to(images.device, non_blocking=True)
-    colours, places = numbers[:, :_COLOURS], numbers[:, _COLOURS:]
+    chance = chance.to(images.device, non_blocking=True)
     if "colour" in kinds:
-        images = change_colours(images, colours)
+        images = change_colours(images, chance[:, :3])
 
     def placed(x: Tensor) -> Tensor:
         if "translation" in kinds:
-            x = move(x, places[:, :2])
-        return cut_out(x, places[:, 2:]) if "cutout" in kinds else x
+            x = move(x, chance[:, 3:5])
+        return cut_out(x, chance[:, 5:]) if "cutout" in kinds else x
 
     aligned = [g.ndim == 4 and g.shape[2:] == images.shape[2:] for g in given]
     return placed(images), [placed(g) if a else g for g, a in zip(given, aligned, strict=True)]

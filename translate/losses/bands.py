@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from translate.losses.precision import wide
+
 
 def frequency_bands(images: Tensor, count: int) -> list[Tensor]:
     """Return a Laplacian pyramid: ``count`` - 1 bands from fine to coarse, and what is left.
@@ -36,7 +38,7 @@ def band_distance(x: Tensor, y: Tensor, weights: Sequence[float]) -> Tensor:
         x, y: (N, C, H, W), same shape.
         weights: one a band, fine to coarse.
     """
-    bands = frequency_bands(x.float() - y.float(), len(weights))
+    bands = frequency_bands(wide(x) - wide(y), len(weights))
     terms = [w * band.abs().mean() for w, band in zip(weights, bands, strict=True)]
     return torch.stack(terms).sum()
 

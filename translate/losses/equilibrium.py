@@ -6,6 +6,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from translate.losses.precision import wide
+
 
 class Equilibrium(nn.Module):
     """BEGAN for a discriminator that reconstructs: its score is minus the error L, (N,).
@@ -33,14 +35,14 @@ class Equilibrium(nn.Module):
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return L(real) - k L(fake), and remember both: a scalar."""
-        real, fake = -real.float().mean(), -fake.float().mean()
+        real, fake = -wide(real).mean(), -wide(fake).mean()
         one = torch.ones_like(self.balance)
         self.sums += torch.stack([real.detach(), fake.detach(), one])
         return real - self.balance.clone() * fake  # k may change before the backward pass
 
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """Return L(fake): a scalar."""
-        return -fake.float().mean()
+        return -wide(fake).mean()
 
     @torch.no_grad()
     def settle(self) -> None:

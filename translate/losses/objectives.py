@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor
 
+from translate.losses.precision import wide
 from translate.runtime import global_mean
 
 
@@ -35,11 +36,11 @@ class Objective(ABC):
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return what the discriminator minimises, of its scores: a scalar."""
-        return self.real(real.float(), self.smoothing) + self.fake(fake.float())
+        return self.real(wide(real), self.smoothing) + self.fake(wide(fake))
 
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """Return what the generator minimises: a scalar; only ``Relativistic`` needs ``real``."""
-        return self.real(fake.float())
+        return self.real(wide(fake))
 
 
 class NonSaturating(Objective):
@@ -63,7 +64,7 @@ class Minimax(NonSaturating):
     """
 
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -self.fake(fake.float())
+        return -self.fake(wide(fake))
 
 
 class Wasserstein(Objective):
@@ -116,7 +117,7 @@ class Hinge(Objective):
         return F.relu(1 + scores).mean()
 
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -fake.float().mean()
+        return -wide(fake).mean()
 
 
 class Relativistic(Objective):
@@ -143,7 +144,7 @@ class Relativistic(Objective):
         return self.objective.fake(scores)
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        real, fake = real.float(), fake.float()
+        real, fake = wide(real), wide(fake)
         return self.real(real - global_mean(fake), self.smoothing) + self.fake(
             fake - global_mean(real)
         )
@@ -156,5 +157,5 @@ class Relativistic(Objective):
         """
         if real is None:
             raise ValueError("a relativistic generator needs the scores of real pictures, too")
-        real, fake = real.float(), fake.float()
+        real, fake = wide(real), wide(fake)
         return self.real(fake - global_mean(real)) + self.fake(real - global_mean(fake))

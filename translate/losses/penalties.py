@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from translate.losses.precision import wide
+
 Critic = Callable[[Tensor], Tensor]
 
 
@@ -33,7 +35,7 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, share: Tensor) 
     if real.shape != fake.shape:
         raise ValueError(f"real and fake differ in shape: {(*real.shape,)} and {(*fake.shape,)}")
     share = share.to(real.device, non_blocking=True).view(-1, *[1] * (real.ndim - 1))
-    return _off_one(critic, share * real.detach().float() + (1 - share) * fake.detach().float())
+    return _off_one(critic, share * wide(real.detach()) + (1 - share) * wide(fake.detach()))
 
 
 def local_penalty(critic: Critic, real: Tensor, noise: Tensor, deviation: float = 0.25) -> Tensor:
@@ -51,7 +53,7 @@ def local_penalty(critic: Critic, real: Tensor, noise: Tensor, deviation: float 
     Source: Kodali et al. 2017, arXiv:1705.07215, section 2.3; here of the score before the sigmoid.
     """
     noise = noise.to(real.device, non_blocking=True)
-    return _off_one(critic, real.detach().float() + deviation * noise)
+    return _off_one(critic, wide(real.detach()) + deviation * noise)
 
 
 def r1_penalty(critic: Critic, real: Tensor) -> Tensor:
@@ -73,8 +75,8 @@ def _off_one(critic: Critic, x: Tensor) -> Tensor:
 
 def _gradients(critic: Critic, x: Tensor) -> Tensor:
     """Return each score's gradient by its own picture, (N, numbers in a picture)."""
-    x = x.detach().float().requires_grad_()  # a new tensor: nothing leaks into the batch
+    x = wide(x.detach()).requires_grad_()  # a new tensor: nothing leaks into the batch
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
-        scores = critic(x).float().flatten(1).mean(1)
+        scores = wide(critic(x)).flatten(1).mean(1)
         (gradients,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
     return gradients.flatten(1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from translate.adversarial import Discriminator
+from translate.losses.precision import wide
 from translate.method import Batch, Export, Method, Phase, Step
 from translate.pipeline.seeds import mix
 from translate.runtime import arithmetic
@@ -121,14 +122,16 @@ class Trainer:
                 step.logged.clear()
                 with arithmetic(self.device, self.dtype):
                     losses = player.phase.losses(batch, step)
-                total = torch.stack([loss.float() for loss in losses.values()]).sum()
+                total = torch.stack([wide(loss) for loss in losses.values()]).sum()
                 scaler.scale(total / len(batches)).backward()  # type: ignore[no-untyped-call]
                 for name, value in (losses | step.logged).items():
                     share = value.detach().float() / len(batches)
                     sums[name] = sums[name] + share if name in sums else share
             processes.average_gradients(player.parameters)
             scaler.unscale_(player.optimizer)
-            sums["gradient"] = clip_gradient(player.parameters, player.clip)
+            norm = clip_gradient(player.parameters, player.clip)
+            # Where half precision overflowed, the scaler leaves the update out.
+            sums["gradient"] = norm.nan_to_num(0, 0, 0) if scaler.is_enabled() else norm
             scaler.step(player.optimizer)
             scaler.update()
         return sums

@@ -111,10 +111,7 @@ def player_changes(settings: TrainingSettings, phases: Sequence[str]) -> dict[st
 
 @torch.no_grad()
 def clip_gradient(parameters: Sequence[nn.Parameter], largest: float | None) -> Tensor:
-    """Return the norm of the gradient, all parameters together, and scale it down to ``largest``.
-
-    It is 0 where half precision overflowed, and the update is left out.
-    """
+    """Return the norm of the gradient, all parameters together, and scale it to ``largest``."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return torch.zeros(())

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from translate.errors import UsageError
+from translate.losses.precision import wide
 
 
 def rank() -> int:
@@ -85,9 +86,10 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in mine]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
-        flat /= dist.get_world_size()
-        for p, mean in zip(mine, torch.split(flat, [p.numel() for p in mine]), strict=True):
-            p.grad = mean.view_as(p)
+        means = torch.split(flat / dist.get_world_size(), [p.numel() for p in mine])
+        for p, gradient, mean in zip(mine, gradients, means, strict=True):
+            # Fused optimizers take it for granted that a gradient lies in memory as its weight.
+            p.grad = gradient.copy_(mean.view_as(gradient))
 
 
 def average_scalars(scalars: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -115,9 +117,9 @@ class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(x)
         dims = [d for d in range(x.ndim) if d != 1]
         shape = [-1 if d == 1 else 1 for d in range(x.ndim)]
-        wide, world = x.float(), dist.get_world_size()
-        mean = all_reduce(wide.mean(dims)) / world  # type: ignore[no-untyped-call]
-        centred = wide - mean.view(shape)
+        full, world = wide(x), dist.get_world_size()
+        mean = all_reduce(full.mean(dims)) / world  # type: ignore[no-untyped-call]
+        centred = full - mean.view(shape)
         var = all_reduce(centred.square().mean(dims)) / world  # type: ignore[no-untyped-call]
         if self.training and self.running_mean is not None and self.running_var is not None:
             samples = x.numel() // x.shape[1] * world
