@@ -91,10 +91,11 @@ class SSIM(PairMeasure):
         height, width = output.shape[:2]
         if min(height, width) < self.window:
             raise TranslateError(f"{width}×{height} is smaller than the window of SSIM")
-        # In doubles: the variance of a flat part is a small difference of large numbers.
+        # In doubles, which MPS has none of: the variance of a flat part is a small difference of
+        # large numbers.
+        device = torch.device("cpu") if self.device.type == "mps" else self.device
         x, y = (
-            torch.from_numpy(p).to(self.device, torch.float64).permute(2, 0, 1)[None]
-            for p in (output, target)
+            torch.from_numpy(p).permute(2, 0, 1)[None].double().to(device) for p in (output, target)
         )  # (1, 3, H, W)
         map_ = kornia.metrics.ssim(x, y, self.window, max_val=_RANGE, padding="valid")
         return float(map_.mean())
