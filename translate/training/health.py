@@ -50,7 +50,7 @@ class Health:
             images: training images seen.
             scalars: what the line holds, by the log's names; unknown ones are ignored.
         """
-        numbers = {name: value for name, value in scalars.items() }
+        numbers = {name: value for name, value in scalars.items() if math.isfinite(value)}
         line = Line(images, numbers, self._judges, self._rates, warm=images > self.patience)
         for phase, rate in line.ending("rate").items():
             self._rates[phase] = max(rate, self._rates.get(phase, 0.0))
