@@ -36,7 +36,7 @@ def healthy(number: int) -> Scalars:
         "critic_a/above": min(1.0, 0.93 * wave),
         "a2b/spread": 0.9 * wave * (1 - math.exp(-(number + 1) / 5)),
         "a2b/luminance": 0.6 * wave,
-        "a2b/data_luminance": 0.1,
+        "a2b/data_luminance": 0.7,
     }
 
 
@@ -153,9 +153,18 @@ def test_a_run_that_goes_on_tells_what_was_not_told_and_no_more() -> None:
         assert before + new == ["mode-collapse"]
 
 
-def test_data_that_is_inverted_itself_is_no_fault() -> None:
-    both = {"a2b/luminance": -0.7, "a2b/data_luminance": -0.6}
+@pytest.mark.parametrize("data", [-0.6, 0.0])
+def test_data_in_which_light_does_not_stay_light_is_no_fault(data: float) -> None:
+    """From a mask to a photograph, for one, it may be either way."""
+    both = {"a2b/luminance": -0.7, "a2b/data_luminance": data}
     assert told(since(0, lambda age, line: both)) == []
+
+
+def test_unpaired_pictures_are_expected_to_keep_light_light() -> None:
+    lines = [healthy(n) | {"a2b/luminance": -0.7} for n in range(LINES)]
+    for line in lines:
+        del line["a2b/data_luminance"]
+    assert [alarm.name for alarm in told(lines)] == ["colour-inversion"]
 
 
 def test_a_wasserstein_critic_may_always_be_right() -> None:

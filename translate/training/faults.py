@@ -256,7 +256,7 @@ class Oscillation(Fault):
 
 
 class ColourInversion(Fault):
-    """Light becomes dark, although it does not in the data."""
+    """Light becomes dark; where the data are pairs, only if light stays light in them."""
 
     name = "colour-inversion"
 
@@ -264,11 +264,10 @@ class ColourInversion(Fault):
         data = line.ending("data_luminance")
         return {
             export: f"{export} turns light into dark (luminance of input and output correlate by "
-            f"{luminance:+.2f}, in the data by {data.get(export, 0.0):+.2f}): it inverts colours, "
-            "which longer training seldom mends; begin again with another seed "
-            "(--set training.seed=1)"
+            f"{luminance:+.2f}): it inverts colours, which longer training seldom mends; begin "
+            "again with another seed (--set training.seed=1)"
             for export, luminance in line.ending("luminance").items()
-            if luminance <= min(-0.3, data.get(export, 0.0) - 0.3)
+            if luminance <= -0.3 and data.get(export, 1.0) >= 0.3
         }
 
 

@@ -18,7 +18,11 @@ _USUAL = 0.5  # between two photographs, where there is no picture to compare wi
 
 @torch.inference_mode()
 def observe(
-    method: Method[Any], networks: Mapping[str, nn.Module], batch: Batch
+    method: Method[Any],
+    networks: Mapping[str, nn.Module],
+    batch: Batch,
+    *,
+    aligned: bool = False,
 ) -> dict[str, Tensor]:
     """Return what the exports make of the same few samples, as scalars on their device.
 
@@ -29,13 +33,15 @@ def observe(
 
     ``<export>/luminance`` is the correlation of the input's and the output's luminance, the mean
     over the samples, where an image is read and one of its proportions given.
-    ``<export>/data_luminance`` is the same of the input and the picture of ``Export.like``: it
-    shows data that is inverted itself.
+    ``<export>/data_luminance`` is the same of the input and the picture of ``Export.like``, where
+    both show the same thing: it tells whether light stays light in the data. From masks and label
+    maps to photographs it does not, and what an output's correlation is means nothing.
 
     Args:
         method: is left in evaluation mode.
         networks: by export; learning ones show a fault sooner than their averages.
         batch: a few different samples (4 to 8), always the same ones.
+        aligned: the pictures of a sample show the same thing.
     """
     method.eval()
     exports, scalars = method.exports(), {}
@@ -48,7 +54,7 @@ def observe(
         image = next((pictures[f] for f in export.reads.values() if f in pictures), None)
         if image is not None and _alike(image, output):
             scalars[f"{name}/luminance"] = _correlation(image, output)
-            if like is not None and _alike(image, like):
+            if aligned and like is not None and _alike(image, like):
                 scalars[f"{name}/data_luminance"] = _correlation(image, like)
     return scalars
 

@@ -57,7 +57,7 @@ class Previews:
         """Return numbers of what the networks, as they are now, make of the samples."""
         trainer = self.trainer
         networks = {name: e.network for name, e in trainer.method.exports().items()}
-        scalars = observe(trainer.method, networks, self._together)
+        scalars = observe(trainer.method, networks, self._together, aligned=self.dataset.aligned)
         set_modes(trainer.method, trainer.stage)
         return scalars
 
