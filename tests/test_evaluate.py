@@ -121,6 +121,7 @@ def test_options_of_the_run_are_those_of_translating(model: Path, tmp_path: Path
     data = pairs(tmp_path / "data", 25)
     told = numbers(model, "--data", data, "--set", "strength=0.5", "--measure", "l1")
     assert told["values"]["plus", "L1"] == pytest.approx(15 / 255)
+    assert "strength=0.5" in told["results"][0]["run"]
     told = numbers(model, "--data", data, "--size", 8, "--precision", "bf16")
     assert "8×8 pixels" in told["results"][0]["run"]
     assert "bfloat16" in told["results"][0]["run"]

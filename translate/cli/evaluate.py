@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -182,7 +182,7 @@ def evaluate(
     results, problems = evaluation.results()
     for problem in problems:
         click.echo(f"failed: {problem}", err=True)
-    how = _how(engine, seed)
+    how = _how(engine, seed, run_time)
     if as_json:
         facts = {"model": entry.name, "compares": tried.compares, "cases": len(tried.cases)}
         print_json(_as_json(results, how, **facts, failed=failures + problems))
@@ -257,16 +257,17 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _how(engine: Engine, seed: int) -> str:
+def _how(engine: Engine, seed: int, settings: Mapping[str, Any]) -> str:
     """Return how the model was run, which every number depends on."""
     size = (
         "whole pictures"
         if engine.size is None
         else f"pictures of more than {engine.size}×{engine.size} pixels translated at that many"
     )
+    said = "".join(f"{name}={value}; " for name, value in settings.items())
     precision = str(engine.dtype).removeprefix("torch.")
     return (
-        f"{size}; {precision} on {engine.device}; seed {seed}; "
+        f"{size}; {precision} on {engine.device}; seed {seed}; {said}"
         "outputs as computed, before any file format; what is transparent on white"
     )
 
