@@ -3,7 +3,7 @@
     python benchmarks/alarms.py [--seeds 3]
     python benchmarks/alarms.py --healthy RUN [RUN ...]
 
-The first makes every fault in a small real training (those of tests/unhealthy.py: 4,000 images,
+The first makes every fault in a small real training (those of tests/unhealthy.py: 2,400 images,
 batches of 8) and prints when its alarm came, and what else was told; then the same training
 without a fault. The second replays the logs of runs that went well: each alarm is a false one.
 """

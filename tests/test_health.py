@@ -253,10 +253,12 @@ def data(tmp_path: Path, fake_plugin: FakePlugin) -> Path:
     return unhealthy.pictures(tmp_path / "pictures")
 
 
-def train(folder: Path, data: Path, method: str, settings: Mapping[str, Any]) -> list[str]:
+def train(
+    folder: Path, data: Path, method: str, settings: Mapping[str, Any], *, resume: bool = False
+) -> list[str]:
     """Train until the run ends or stops by itself; return what was said on the screen."""
     said: list[str] = []
-    run = unhealthy.begin(folder, data, method, settings)
+    run = unhealthy.begin(folder, data, method, settings, resume=resume)
     try:
         run.train(workers=1, progress=lambda images, scalars: None, say=said.append)
     except Diverged as error:
@@ -281,3 +283,13 @@ def test_a_training_that_goes_wrong_says_so(name: str, data: Path, tmp_path: Pat
 def test_a_training_that_goes_well_is_silent(data: Path, tmp_path: Path) -> None:
     assert train(tmp_path / "run", data, *unhealthy.HEALTHY) == []
     assert alarms(tmp_path / "run") == []
+
+
+def test_a_training_that_goes_on_does_not_repeat_itself(data: Path, tmp_path: Path) -> None:
+    folder, (method, settings) = tmp_path / "run", unhealthy.FAULTS["mode-collapse"]
+    settings = settings | {"forgets": 400}
+    train(folder, data, method, settings | {"training.images": 1000})
+    told = alarms(folder)
+    assert [line["alarm"] for line in told] == ["mode-collapse"]
+    assert train(folder, data, method, settings | {"training.images": 1400}, resume=True) == []
+    assert alarms(folder) == told

@@ -53,14 +53,14 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
         "doodle",
         {"adversarial": "minimax", "training.players.discriminator.lr": 0.05},
     ),
-    "mode-collapse": ("doodle", {"forgets": 1000}),
+    "mode-collapse": ("doodle", {"forgets": 600}),
     "oscillation": ("duel", {"adversarial": "wgan", "weight_clip": 100}),
     "colour-inversion": ("mirror", {}),
     "diverged": ("doodle", {"training.players.generator.lr": 1e38}),
 }
 HEALTHY: tuple[str, dict[str, Any]] = ("doodle", {})
-# A line every 5 steps; a fault must last 200 images, a twentieth of the run.
-TRAINING = {"images": 4000, "batch_size": 8, "log_every": 40, "sample_every": 10**6}
+# A line every 5 steps; a fault must last 120 images, a twentieth of the run.
+TRAINING = {"images": 2400, "batch_size": 8, "log_every": 40, "sample_every": 10**6}
 
 
 class Maker(nn.Module):
@@ -203,8 +203,10 @@ class Mirror(Method[Settings]):
         return out
 
 
-def begin(folder: Path, data: Path, method: str, settings: Mapping[str, Any]) -> Run:
-    """Return a run that has not begun."""
+def begin(
+    folder: Path, data: Path, method: str, settings: Mapping[str, Any], *, resume: bool = False
+) -> Run:
+    """Return a run that has not begun, or has stopped."""
     values: dict[str, Any] = {f"training__{name}": value for name, value in TRAINING.items()}
     for name, value in settings.items():
         group, _, rest = name.partition(".")
@@ -214,7 +216,7 @@ def begin(folder: Path, data: Path, method: str, settings: Mapping[str, Any]) ->
             players.setdefault(phase, {})[key] = value
         else:
             values[f"{group}__{rest}" if rest else name] = value
-    return Run(folder, plan(data, method, **values), device="cpu", resume=False)
+    return Run(folder, plan(data, method, **values), device="cpu", resume=resume)
 
 
 def pictures(folder: Path, count: int = 24) -> Path:
