@@ -102,6 +102,12 @@ def test_ssim_is_that_of_its_paper() -> None:
     assert result(SSIM(Settings(), CPU), pair(x, x)).value == pytest.approx(1)
 
 
+def test_ssim_of_a_tall_picture_is_that_of_the_whole() -> None:
+    x = picture(0, 139, 13)  # 129 rows of windows: one more than are taken at once
+    noisy = x + np.random.default_rng(2).normal(0, 30, x.shape).astype(np.float32)
+    assert SSIM(Settings(), CPU).value(noisy, x) == pytest.approx(ssim(noisy, x), abs=1e-9)
+
+
 def test_a_picture_smaller_than_ssims_window_is_refused() -> None:
     x = picture(0, 10, 30)
     with pytest.raises(TranslateError, match="30×10 is smaller"):

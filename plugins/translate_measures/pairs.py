@@ -18,6 +18,7 @@ from translate import Comparison, Measure, Result, Settings, TranslateError
 Pixels = NDArray[np.float32]  # (H, W, 3) in [0, 255]
 
 _RANGE = 255.0
+_BAND_ROWS = 128  # of SSIM at once: a large picture's dozen maps of doubles fill the memory
 
 
 class PairMeasure(Measure[Settings]):
@@ -94,8 +95,14 @@ class SSIM(PairMeasure):
         # In doubles, which MPS has none of: the variance of a flat part is a small difference of
         # large numbers.
         device = torch.device("cpu") if self.device.type == "mps" else self.device
-        x, y = (
-            torch.from_numpy(p).permute(2, 0, 1)[None].double().to(device) for p in (output, target)
-        )  # (1, 3, H, W)
-        map_ = kornia.metrics.ssim(x, y, self.window, max_val=_RANGE, padding="valid")
-        return float(map_.mean())
+        around = self.window - 1
+        total, count = 0.0, 0
+        for top in range(0, height - around, _BAND_ROWS):
+            rows = slice(top, top + _BAND_ROWS + around)
+            x, y = (
+                torch.from_numpy(p[rows]).permute(2, 0, 1)[None].double().to(device)
+                for p in (output, target)
+            )  # (1, 3, rows, W)
+            values = kornia.metrics.ssim(x, y, self.window, max_val=_RANGE, padding="valid")
+            total, count = total + float(values.sum()), count + values.numel()
+        return total / count
