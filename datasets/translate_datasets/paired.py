@@ -112,7 +112,7 @@ class Paired(Dataset[PairedOptions]):
         else:
             self.files = single_pictures(folders)
         self._made = options.pairs in ("grey", "edges")
-        self._pixels = PixelCache(self._read, self.files)
+        self._pixels = PixelCache(self._read, self.files, self._partners)
 
     @classmethod
     def example(cls, folder: Path, size: int) -> Mapping[str, Any]:

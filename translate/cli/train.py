@@ -151,9 +151,11 @@ def train(
         exports = run.trainer.method.exports()
         if len(names) > len(exports):
             raise UsageError(f"--name: {method} makes {len(exports)} models ({', '.join(exports)})")
-        kept = run.keep_pictures(cache)
+        # A dry run writes nothing.
+        kept = run.keep_pictures("none" if dry_run and cache == "file" else cache)
         if dry_run:
-            click.echo(describe(run, workers), nl=False)
+            described = describe(run, workers)
+            click.echo("" if processes.rank() else described, nl=False)
             return
         if compiled:
             run.trainer.compile()

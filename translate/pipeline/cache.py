@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from translate.atomic import replacing
 from translate.errors import ImageError, UsageError
+from translate.files import show, system_reason
 from translate.pipeline.seeds import mix
 
 Pixels = NDArray[np.uint8]
+Files = tuple[Path, ...]  # all that a picture's pixels come from
 STORES = ("memory", "file", "device", "none")
 _LIMIT = 4 * 2**30  # bytes, in memory
 _SHARE = 0.6  # of a GPU's free memory; the rest is for the networks
@@ -29,10 +32,10 @@ class Store(Protocol):
 
     limit: float  # bytes
 
-    def get(self, path: Path) -> Any:
-        """Return what is kept for ``path``, or None."""
+    def get(self, files: Files) -> Any:
+        """Return what is kept for ``files``, or None."""
 
-    def put(self, path: Path, pixels: Pixels) -> Any:
+    def put(self, files: Files, pixels: Pixels) -> Any:
         """Keep ``pixels`` if there is room, and return what is to be used for them."""
 
 
@@ -41,19 +44,19 @@ class InMemory:
 
     def __init__(self, limit: float = _LIMIT) -> None:
         self.limit = limit
-        self._kept: dict[Path, Any] = {}
+        self._kept: dict[Files, Any] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, path: Path) -> Any:
-        return self._kept.get(path)
+    def get(self, files: Files) -> Any:
+        return self._kept.get(files)
 
-    def put(self, path: Path, pixels: Pixels) -> Any:
+    def put(self, files: Files, pixels: Pixels) -> Any:
         with self._lock:
-            if path not in self._kept and self._bytes + pixels.nbytes <= self.limit:
-                self._kept[path] = self._moved(pixels)
+            if files not in self._kept and self._bytes + pixels.nbytes <= self.limit:
+                self._kept[files] = self._moved(pixels)
                 self._bytes += pixels.nbytes
-        return self._kept.get(path, pixels)
+        return self._kept.get(files, pixels)
 
     def _moved(self, pixels: Pixels) -> Any:
         return pixels
@@ -67,42 +70,78 @@ class OnDevice(InMemory):
         super().__init__(free)
         self.device = device
 
-    def put(self, path: Path, pixels: Pixels) -> Any:
-        kept = super().put(path, pixels)
+    def put(self, files: Files, pixels: Pixels) -> Any:
+        kept = super().put(files, pixels)
         return kept if isinstance(kept, Tensor) else self._moved(pixels)
 
     def _moved(self, pixels: Pixels) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+        return torch.from_numpy(np.array(pixels)).to(self.device)  # torch wants it writable
 
 
 class InFiles:
     """Keeps one file a picture, mapped into memory: for sets larger than it.
 
     Processes share them, and so do later runs with the same folder. A changed picture has another
-    name here.
+    name here. Where nothing more can be written, that is said once, and what is not kept yet is
+    decoded each time: a cache is a convenience.
     """
 
     limit = float("inf")
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._full = False
+        self._lock = threading.Lock()
 
-    def get(self, path: Path) -> Pixels | None:
+    def get(self, files: Files) -> Pixels | None:
         try:
-            pixels: Pixels = np.load(self._place(path), mmap_mode="r")
-        except (OSError, ValueError):
+            pixels: Pixels = np.load(self._place(files), mmap_mode="r")
+        except Exception:  # a damaged file fails in whatever part of numpy meets the damage
             return None
+        return pixels if pixels.dtype == np.uint8 and pixels.ndim == 3 else None
+
+    def put(self, files: Files, pixels: Pixels) -> Pixels:
+        if not self._full:
+            try:
+                self._write(self._place(files), pixels)
+            except OSError as error:
+                self._give_up(error)
         return pixels
 
-    def put(self, path: Path, pixels: Pixels) -> Pixels:
-        with replacing(self._place(path)) as file:
-            np.save(file, pixels)
-        return pixels
-
-    def _place(self, path: Path) -> Path:
-        about = path.stat()
-        key = mix(*str(path.resolve()).encode(), about.st_size, about.st_mtime_ns)
+    def _place(self, files: Files) -> Path:
+        key = 0
+        for path in files:
+            about = path.stat()
+            key = mix(key, *os.fsencode(path.resolve()), about.st_size, about.st_mtime_ns)
         return self.folder / f"{key:015x}.npy"
+
+    def _write(self, place: Path, pixels: Pixels) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Other threads and processes may write the same picture now: each under a name of its own.
+        part = place.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+        whole = io.BytesIO()
+        np.save(
+            whole, pixels
+        )  # not into the file, where numpy does not notice that the disk is full
+        try:
+            with part.open("wb") as file:
+                file.write(whole.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(place)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _give_up(self, error: OSError) -> None:
+        with self._lock:
+            if not self._full:
+                self._full = True
+                print(
+                    f"{show(self.folder)}: cannot be written: {system_reason(error)}; "
+                    "what it does not hold is decoded again each time",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
 
 class Nowhere:
@@ -110,10 +149,10 @@ class Nowhere:
 
     limit = 0.0
 
-    def get(self, path: Path) -> None:
+    def get(self, files: Files) -> None:
         return None
 
-    def put(self, path: Path, pixels: Pixels) -> Pixels:
+    def put(self, files: Files, pixels: Pixels) -> Pixels:
         return pixels
 
 
@@ -141,12 +180,18 @@ class PixelCache:
     Args:
         read: decodes a file to (H, W, C) uint8.
         files: all that will be asked for, to tell beforehand how much there is.
+        partners: the other file that the pixels of one come from, where there is one.
     """
 
-    def __init__(self, read: Callable[[Path], Pixels], files: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        read: Callable[[Path], Pixels],
+        files: Sequence[Path] = (),
+        partners: Mapping[Path, Path] | None = None,
+    ) -> None:
         self.store: Store = InMemory()
         self._read = read
-        self._files = tuple(files)
+        self._files, self._partners = tuple(files), partners or {}
         self._bad: set[Path] = set()
         self._lock = threading.Lock()
 
@@ -155,8 +200,9 @@ class PixelCache:
 
         They are shared and must not be written to.
         """
-        kept = self.store.get(path)
-        return self.store.put(path, self._read(path)) if kept is None else kept
+        files = (path, self._partners[path]) if path in self._partners else (path,)
+        kept = self.store.get(files)
+        return self.store.put(files, self._read(path)) if kept is None else kept
 
     def at(self, files: Sequence[Path], place: int) -> tuple[Path, Any]:
         """Return the file at ``place`` with its pixels, or the next file that can be read.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 import time
@@ -121,8 +123,11 @@ class Run:
         Raises:
             UsageError: if there is no such place, or no room in it.
         """
-        where = make_store(cache, folder=self.folder / "cache", device=self.trainer.device)
-        return self.dataset.keep(where)
+        # A file's pixels depend on how it is read, too.
+        how = [type(self.dataset).__name__, self.plan["data"], dict(self.dataset.needs)]
+        key = hashlib.sha256(json.dumps(how, sort_keys=True, default=str).encode()).hexdigest()
+        folder = self.folder / "cache" / key[:8]
+        return self.dataset.keep(make_store(cache, folder=folder, device=self.trainer.device))
 
     def train(
         self,
