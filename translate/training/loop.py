@@ -43,6 +43,8 @@ class Trainer:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
+        if device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # sizes stay the same: let it choose once
         # Convolutions are faster in this layout, half precision ones many times so.
         self.method = method.to(device).to(memory_format=torch.channels_last)
         share_batch_norm(self.method)

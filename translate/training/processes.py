@@ -96,7 +96,8 @@ def average_scalars(scalars: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the mean of each scalar over all processes."""
     if not dist.is_initialized() or not scalars:
         return dict(scalars)
-    values = torch.stack([value.detach().float() for value in scalars.values()])
+    device = next(iter(scalars.values())).device  # some may be on the host
+    values = torch.stack([value.detach().float().to(device) for value in scalars.values()])
     dist.all_reduce(values)
     return dict(zip(scalars, (values / dist.get_world_size()).unbind(), strict=True))
 
