@@ -110,7 +110,7 @@ def test_a_run_that_was_stopped_goes_on_exactly(tmp_path: Path) -> None:
             part._begin()
         part.trainer.step(parts)
         if number == 3:
-            part.save()
+            part.saver.save()
             break
     resumed = tiny.start(tmp_path / "part", data, method="fastcut", resume=True, **options)
     assert resumed.trainer.images == 3

@@ -308,6 +308,20 @@ def test_swapped_labels_swap_the_scores_of_a_share() -> None:
     assert critic.report()["above"].item() == 1  # which are known all the same
 
 
+def test_relativistic_players_compare_their_scores() -> None:
+    """Of LSGAN's differences real ones should be 1, fake ones -1."""
+    critic = judge(nn.Identity(), adversarial="lsgan", relativistic=True)
+    real, fake, batch = (
+        torch.full((2, 1), 0.5),
+        torch.full((2, 1), 0.25),
+        Batch({}, torch.arange(2)),
+    )
+    judged = critic.discriminator_loss(real, fake, batch)
+    assert judged.item() == pytest.approx((0.25 - 1) ** 2 + (-0.25 + 1) ** 2)
+    made = critic.generator_loss(fake, real, batch)
+    assert made.item() == pytest.approx((-0.25 - 1) ** 2 + (0.25 + 1) ** 2)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -384,6 +398,19 @@ def test_gradients_pass_through_augmentation_to_saturated_pixels() -> None:
     assert changed.max() > 1
     (gradient,) = torch.autograd.grad(changed[:, 0].square().sum(), images)
     assert (gradient[:, 0] != 0).all()
+
+
+def test_colours_change_as_published() -> None:
+    images = torch.tensor([0.5, -0.5]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
+    for chance, expected in (
+        ((0.75, 0.5, 0.5), (0.75, -0.25)),  # brighter by a quarter
+        ((0.5, 0.0, 0.5), (0.0, 0.0)),  # without colour
+        ((0.5, 1.0, 0.5), (1.0, -1.0)),  # with twice as much of it
+        ((0.5, 0.5, 0.0), (0.25, -0.25)),  # with half of the contrast
+    ):
+        numbers = torch.tensor([[*chance, 0, 0, 0, 0]])
+        changed, _ = augment(images, [], ("colour",), numbers)
+        assert changed[0, :, 1, 1].tolist() == pytest.approx(expected)
 
 
 def test_pictures_move_by_whole_pixels_each_on_its_own() -> None:
