@@ -193,6 +193,14 @@ def coloured(made: Colorize, images: Tensor, **settings: Any) -> Tensor:
     return lab[:, 1:]
 
 
+def test_small_pictures_keep_their_lightness_too() -> None:
+    made, x = method(), image(2, 3, 16, 16)
+    with torch.no_grad():
+        out = made.eval().translate(made.network, Batch({"image": x}, torch.arange(2)))
+    torch.testing.assert_close(rgb_to_lab(out)[:, 0], rgb_to_lab(x)[:, 0], atol=0.01, rtol=0)
+    assert float((out - x).abs().mean()) > 0.1
+
+
 def test_it_learns_colours_from_lightness_alone() -> None:
     batch = stripes()
     made = trained(method(norm="none"), batch, 60)
