@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from translate.bundle import load_bundle
-from translate.errors import UsageError
+from translate.errors import TranslateError, UsageError
 from translate.host import the_host
 from translate.method import Method
 from translate.training import checkpoint
@@ -23,21 +23,23 @@ def begin_from(method: Method[Any], source: str) -> str:
     """Give a new method's networks the weights of a model, a bundle, a run or a checkpoint.
 
     Of a run, the exported networks begin as its models are (averaged), the others as they were
-    last. Networks that the source does not have begin anew. Optimizers, memory and counters always
-    do.
+    last. Networks that the source does not have begin anew. So do optimizers, counters and what is
+    remembered outside of networks, always.
 
     Returns:
         What was taken over, for the user.
 
     Raises:
-        UsageError: if there is no such source, or none of its networks fits one that is exported.
+        UsageError: if there is no such source, it has nothing for any exported network, or one of
+            them is another network there; nothing is changed then.
         TranslateError: if it cannot be read.
     """
-    checkpoint_of = Path(source) / LAST if os.path.isdir(source) else Path(source)
-    if os.path.isdir(source) or checkpoint_of.suffix == ".pt":
-        if not checkpoint_of.exists():
-            raise UsageError(f"--init {source}: no checkpoint in it")
-        given = _of_checkpoint(method, checkpoint.load(checkpoint_of))
+    is_run = os.path.isdir(source) and source not in the_host().model_names()
+    path = Path(source) / LAST if is_run else Path(source)
+    if is_run and not path.exists():
+        raise UsageError(f"--init {source}: no checkpoint in it")
+    if path.suffix == ".pt" and path.exists():
+        given = _of_checkpoint(method, checkpoint.load(path), source)
     else:
         given = _of_bundle(method, source)
     return _take_over(method, given, source)
@@ -55,41 +57,58 @@ def _of_bundle(method: Method[Any], source: str) -> dict[str, Weights]:
     return {_name_of(method, exports[name].network): model.network.state_dict()}
 
 
-def _of_checkpoint(method: Method[Any], state: Mapping[str, Any]) -> dict[str, Weights]:
+def _of_checkpoint(
+    method: Method[Any], state: Mapping[str, Any], source: str
+) -> dict[str, Weights]:
     """Return the weights of each network, by its name in the method."""
-    given: dict[str, Weights] = {
+    exported = {name: _name_of(method, export.network) for name, export in method.exports().items()}
+    try:
+        every = {key: x for key, x in state["method"].items() if isinstance(x, Tensor)}
+        averages: Mapping[str, Weights] = dict(state["averages"])
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise TranslateError(
+            f"--init {source}: not a checkpoint of a run; translate import reads other projects'"
+        ) from None
+    given = {
         name: {
-            key.removeprefix(f"{name}."): value
-            for key, value in state["method"].items()
-            if key.startswith(f"{name}.") and isinstance(value, Tensor)
+            key.removeprefix(f"{name}."): x
+            for key, x in every.items()
+            if key.startswith(f"{name}.")
         }
-        for name, _ in method.named_children()
+        for name in [*dict(method.named_children()), *exported.values()]
     }
-    for export, weights in state["averages"].items():
-        if export in method.exports():
-            given[_name_of(method, method.exports()[export].network)] = weights
-    return given
+    return given | {exported[name]: w for name, w in averages.items() if name in exported}
 
 
 def _take_over(method: Method[Any], given: Mapping[str, Weights], source: str) -> str:
     modules = dict(method.named_modules())
-    taken, anew = [], []
-    exported = {_name_of(method, export.network) for export in method.exports().values()}
-    for name in dict.fromkeys([*exported, *dict(method.named_children())]):
-        network, weights = modules[name], given.get(name, {})
-        if not any(True for _ in network.parameters()) or _inside(name, exported):
+    exported = list(dict.fromkeys(_name_of(method, e.network) for e in method.exports().values()))
+    for name in exported:
+        problem = _misfit(modules[name], given[name]) if given.get(name) else ""
+        if problem:
+            raise UsageError(
+                f"--init {source}: {name} is another network there: {problem}; "
+                "set the options that it was made with"
+            )
+    first = [name for name in exported if given.get(name)]
+    if not first:
+        raise UsageError(f"--init {source}: has nothing for {', '.join(exported)}")
+    taken, anew = [], [name for name in exported if name not in first]
+    covered = {p for name in exported for p in modules[name].parameters()}
+    for name, network in method.named_children():
+        if all(p in covered for p in network.parameters()):  # or has none: memory
             continue
-        problem = _misfit(network, weights)
-        if not problem:
-            network.load_state_dict(dict(weights), strict=False)
-            taken.append(name)
-        elif name in exported and weights:
-            raise UsageError(f"--init {source}: {name} is another network there: {problem}")
-        else:
+        if _misfit(network, given.get(name, {})):
             anew.append(name)
-    if not exported & set(taken):
-        raise UsageError(f"--init {source}: has nothing for {', '.join(sorted(exported))}")
-    return f"{', '.join(taken)} from {source}" + (f"; {', '.join(anew)} anew" if anew else "")
+        else:
+            network.load_state_dict(dict(given[name]), strict=False)
+            taken.append(name)
+    # Last, over whatever shares weights with them or has them as parts.
+    for name in first:
+        modules[name].load_state_dict(dict(given[name]), strict=False)
+    return f"{', '.join(first + taken)} from {source}" + (
+        f"; {', '.join(anew)} anew" if anew else ""
+    )
 
 
 def _misfit(network: nn.Module, weights: Weights) -> str:
@@ -100,17 +119,9 @@ def _misfit(network: nn.Module, weights: Weights) -> str:
             return f"it lacks {key}"
         if weights[key].shape != tensor.shape:
             there, here = (list(t.shape) for t in (weights[key], tensor))
-            return f"{key} is {there} there and {here} here; set the options that it was made with"
+            return f"{key} is {there} there and {here} here"
     surplus = sorted(weights.keys() - wanted.keys())
     return f"it has {surplus[0]} besides" if surplus else ""
-
-
-def _inside(name: str, others: set[str]) -> bool:
-    """Say whether a network is a part of one of others, or has one of them as a part."""
-    return any(
-        name != other and (name.startswith(f"{other}.") or other.startswith(f"{name}."))
-        for other in others
-    )
 
 
 def _name_of(method: Method[Any], network: nn.Module) -> str:

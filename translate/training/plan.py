@@ -12,6 +12,7 @@ from typing import Any
 
 from translate.atomic import replacing
 from translate.errors import UsageError
+from translate.host import the_host
 from translate.model import Card
 from translate.options import build, merge
 
@@ -108,8 +109,15 @@ def make_plan(
         values["data"],
         values["training"],
         card,
-        os.path.abspath(init) if os.path.exists(init) else init,
+        _located(init),
     )
+
+
+def _located(init: str) -> str:
+    """Return where a run begins from: a path as an absolute one; a model's name comes first."""
+    if not os.path.exists(init) or init in the_host().model_names():
+        return init
+    return os.path.abspath(init)
 
 
 def store(path: Path, plan: Mapping[str, Any]) -> None:

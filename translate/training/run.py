@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ class Run:
         self.folder = folder
         self._options, self._last = folder / "options.json", folder / LAST
         before = stored(self._options) if resume else {}
+        if plan.init and before.get("init") == os.path.abspath(plan.init):
+            plan = replace(plan, init=before["init"])  # a path, although it may be gone by now
         if not resume and os.path.exists(self._options):
             raise UsageError(f"{folder}: holds a run already; --resume goes on with it")
 
