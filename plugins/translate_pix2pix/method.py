@@ -21,6 +21,7 @@ from translate import (
     Settings,
     Step,
 )
+from translate.losses import l1
 from translate.networks import Norm, PatchGAN, UNet, Upsample, initialise
 
 Doubling = Annotated[int, Field(ge=0, le=9)]
@@ -148,7 +149,7 @@ class Pix2Pix(Method[Pix2PixOptions]):
             real = self.critic.generator_loss(fake, b, batch, given=(a,))
             terms["adversarial"] = o.adversarial_weight * real
         if o.l1_weight:
-            terms["l1"] = o.l1_weight * (fake.float() - b.float()).abs().mean()
+            terms["l1"] = o.l1_weight * l1(fake, b)
         return terms
 
     def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
