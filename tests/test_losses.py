@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translate.losses import ImagePool, LeastSquares, band_distance, frequency_bands
+from translate.pipeline import mix
 
 
 def test_least_squares_by_hand() -> None:
