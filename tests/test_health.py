@@ -13,6 +13,7 @@ import pytest
 
 import unhealthy
 from conftest import FakePlugin
+from translate.training.faults import all_faults
 from translate.training.health import Alarm, Health
 from translate.training.log import Diverged
 
@@ -242,6 +243,12 @@ def test_an_infinite_number_is_no_measure_of_the_others() -> None:
     lines = [healthy(n) | {"critic_a/above": 1.0} for n in range(LINES)]
     lines[0] |= {"discriminator/a": math.inf}
     assert told(lines) == []
+
+
+def test_the_page_names_every_alarm() -> None:
+    page = Path(__file__).parent.parent.joinpath("docs", "training.md").read_text()
+    assert all(f"| `{fault.name}` |" in page for fault in all_faults())
+    assert {fault.name for fault in all_faults()} | {"diverged"} == unhealthy.FAULTS.keys()
 
 
 # What follows happens in small real trainings.
