@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from translate import Batch, Export, Facts, Fit, Method, Optimizer, Phase, Settings, Step
-from translate.networks import Norm, UNet, initialise
+from translate.networks import Norm, UNet, Upsample, initialise
 from translate.pipeline import lab_to_rgb, rgb_to_lab
 
 _MEMORY = 0.99  # share of the colours' running frequencies that a step keeps
@@ -20,13 +20,16 @@ _MEMORY = 0.99  # share of the colours' running frequencies that a step keeps
 class ColorizeOptions(Settings):
     """The defaults are a network of two million parameters for pictures of 256 pixels."""
 
-    width: int = Field(default=24, ge=4, le=256, description="channels after the first halving")
-    widest: int = Field(default=6, ge=1, le=64, description="times width: channels at the bottom")
+    width: int = Field(default=32, ge=4, le=256, description="channels after the first halving")
+    widest: int = Field(default=5, ge=1, le=64, description="times width: channels at the bottom")
     halvings: int = Field(default=5, ge=2, le=8, description="of the U-Net, after folding")
     fold: int = Field(
         default=4, ge=1, le=8, description="pixels a side that share a colour; more is faster"
     )
     norm: Norm = Field(default="batch", description="normalisation in the network")
+    upsample: Upsample = Field(
+        default="resize", description="transposed may leave a checkerboard of colours"
+    )
     spacing: int = Field(
         default=16, ge=5, le=64, description="between the colours it chooses from; less is finer"
     )
@@ -68,6 +71,7 @@ class Colorize(Method[ColorizeOptions]):
                 widest=options.widest,
                 halvings=options.halvings,
                 norm=options.norm,
+                upsample=options.upsample,
                 dropout=0.0,
                 bounded=False,
             )

@@ -136,4 +136,4 @@ def _doubling(ins: int, outs: int, upsample: Upsample, *, bias: bool) -> nn.Modu
         return nn.ConvTranspose2d(ins, outs, 4, 2, 1, bias=bias)
     blurred = upsample == "blur"
     resize = nn.Upsample(scale_factor=2, mode="bilinear" if blurred else "nearest")
-    return nn.Sequential(resize, nn.Conv2d(ins, outs, 3, 1, 1, bias=bias))
+    return nn.Sequential(resize, nn.ReflectionPad2d(1), nn.Conv2d(ins, outs, 3, bias=bias))
