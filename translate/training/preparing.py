@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from translate.training.saving import as_toml
+from translate.training.toml import as_toml
 
 if TYPE_CHECKING:
     from translate.training.run import Run

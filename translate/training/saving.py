@@ -25,6 +25,7 @@ from translate.model import SUFFIX, Card, Header
 from translate.training import checkpoint
 from translate.training.loop import Trainer
 from translate.training.plan import GROUPS
+from translate.training.toml import as_toml
 
 LAST = "last.pt"
 
@@ -140,17 +141,3 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "precision": str(trainer.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
     }
-
-
-def as_toml(values: Mapping[str, Any], table: str = "") -> str:
-    """Return plain values as TOML; None is left out, as TOML has none."""
-    plain, tables = [], []
-    for name, value in values.items():
-        key = name if name.replace("_", "").replace("-", "").isalnum() else json.dumps(name)
-        if isinstance(value, Mapping):
-            inside = f"{table}.{key}" if table else key
-            text = as_toml(value, inside)
-            tables.append(f"\n[{inside}]\n{text}" if value else "")
-        elif value is not None:
-            plain.append(f"{key} = {json.dumps(value)}\n")  # whose texts, numbers, lists are TOML's
-    return "".join(plain + tables)
