@@ -37,7 +37,8 @@ class Dataset(ABC, Generic[O]):
             folders: what the user gave with ``--data``.
             options: ours.
             needs: what ``Method.data`` says that the data set must know: "domains" it learns
-                from, and what its networks take of a side ("multiple_of", "minimum").
+                from, what its networks take of a side ("multiple_of", "minimum"), or the "size"
+                of the squares that they make.
 
         Raises:
             UsageError: if the folders do not hold what this kind needs.

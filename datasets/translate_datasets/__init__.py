@@ -19,3 +19,15 @@ def register_datasets(register: RegisterDataset) -> None:
         summary="pictures in pairs: two folders, halves of one picture, or made of photographs",
         factory="translate_datasets.paired:Paired",
     )
+    register(
+        name="images",
+        kind="images",
+        summary="pictures of one kind in a folder",
+        factory="translate_datasets.images:Images",
+    )
+    register(
+        name="labelled",
+        kind="labelled",
+        summary="pictures of several classes: a folder for each, or the files of MNIST",
+        factory="translate_datasets.labelled:Labelled",
+    )
