@@ -27,7 +27,7 @@ HOOKS = {
     if inspect.isfunction(spec) and hasattr(spec, f"{hookspecs.GROUP}_spec")
 }
 CLASSES = [
-    *("Method", "Phase", "Optimizer", "Export", "Fit", "Batch", "Step", "Fixed"),
+    *("Method", "Latent", "Phase", "Optimizer", "Export", "Fit", "Batch", "Step", "Fixed"),
     *("Discriminator", "AdversarialOptions", "PatchGANOptions"),
     *("Settings", "Facts", "Dataset", "Imported", "Card"),
     *("EvaluationSet", "Case", "Measure", "Comparison", "Result"),

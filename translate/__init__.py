@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from translate.evaluation.data import Case, EvaluationSet
     from translate.evaluation.measure import Comparison, Measure, Result
     from translate.inference.translator import Translator, load
-    from translate.method import Batch, Export, Fit, Fixed, Method, Optimizer, Phase, Step
+    from translate.method import Batch, Export, Fit, Fixed, Latent, Method, Optimizer, Phase, Step
     from translate.model import Card, Imported
 
 # What needs torch is imported when it is first asked for: the hooks module of a plugin says
@@ -38,6 +38,7 @@ _LAZY = {
     "Fit": "translate.method",
     "Fixed": "translate.method",
     "Imported": "translate.model",
+    "Latent": "translate.method",
     "Measure": "translate.evaluation.measure",
     "Method": "translate.method",
     "Model": "translate.bundle",
@@ -68,6 +69,7 @@ __all__ = [
     "Fit",
     "Fixed",
     "Imported",
+    "Latent",
     "Measure",
     "Method",
     "Model",

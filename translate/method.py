@@ -242,3 +242,25 @@ class Method(nn.Module, ABC, Generic[O]):
     def fit(self, export: str) -> Fit:
         """Return which pictures the export takes and what it gives."""
         return Fit()
+
+
+class Latent(Method[O]):
+    """A method whose models make pictures of codes, drawn by their seeds, under conditions.
+
+    ``translate walk`` goes from code to code along arcs, and from condition to condition along
+    straight lines; ``translate mix`` adds and subtracts both.
+    """
+
+    @abstractmethod
+    def encode(self, network: nn.Module, source: Batch) -> tuple[Tensor, Tensor]:
+        """Return the codes (N, L) that the seeds draw, and the conditions (N, D); D may be 0.
+
+        Codes are drawn around 0: truncation draws them towards it.
+        """
+
+    @abstractmethod
+    def decode(self, network: nn.Module, codes: Tensor, conditions: Tensor) -> Tensor:
+        """Return (N, C, H, W) in [-1, 1] for codes and conditions, whatever they come from."""
+
+    def translate(self, network: nn.Module, source: Batch) -> Tensor:
+        return self.decode(network, *self.encode(network, source))
