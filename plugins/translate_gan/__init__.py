@@ -1,0 +1,23 @@
+"""The GAN, which makes pictures of noise, and the conditional GAN, which makes them of classes."""
+
+from __future__ import annotations
+
+from translate.hookspecs import RegisterMethod, hookimpl
+
+
+@hookimpl
+def register_methods(register: RegisterMethod) -> None:
+    register(
+        name="gan",
+        summary="pictures from nothing but noise, like those it has seen",
+        source="noise",
+        data="images",
+        factory="translate_gan.method:GAN",
+    )
+    register(
+        name="cgan",
+        summary="pictures of the class that is asked for",
+        source="class",
+        data="labelled",
+        factory="translate_gan.conditional:ConditionalGAN",
+    )
