@@ -115,7 +115,7 @@ class TooStrong(Fault):
             if loss >= 0  # below 0 it is a Wasserstein critic's, which has no floor
         ]
         share = min(shares, default=1.0)
-        if share > 0.01 or not line.warm:
+        if share > 0.02 or not line.warm:
             return {}
         return {
             judge: f"{judge} puts {above:.0%} of real above made and its loss is {share:.1g} of "
