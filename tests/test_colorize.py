@@ -231,7 +231,7 @@ def test_rare_colours_count_more_where_that_is_asked_for() -> None:
     for balance, more in ((0.0, False), (0.9, True)):
         made = method(balance=balance)
         for _ in range(300):
-            weights = made._weights(chances)
+            weights = made._weights(chances, Step(0, 0))
         assert bool(weights[0, 0, 0] > 2 * weights[0, 4, 4]) == more
 
 

@@ -78,9 +78,13 @@ class Step:
                 self.keep(**{name: make()})
         return self.kept[name]
 
-    def mean(self, x: Tensor) -> Tensor:
-        """Return x's mean over all processes, differentiable: for losses that need the batch's."""
-        return global_mean(x)
+    def mean(self, x: Tensor, dims: Sequence[int] | None = None) -> Tensor:
+        """Return x's mean over all processes, differentiable: for losses that need the batch's.
+
+        Args:
+            dims: what the mean goes over, with the samples' own among them; None: everything.
+        """
+        return global_mean(x, dims)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.distributed as dist
@@ -77,11 +77,12 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         yield
 
 
-def global_mean(x: Tensor) -> Tensor:
-    """Return x's mean over all processes, differentiable: a scalar."""
+def global_mean(x: Tensor, dims: Sequence[int] | None = None) -> Tensor:
+    """Return x's mean over all processes, differentiable; over ``dims`` only, where given."""
+    mean = x.mean() if dims is None else x.mean(tuple(dims))
     if not dist.is_initialized():
-        return x.mean()
+        return mean
     from torch.distributed.nn.functional import all_reduce
 
-    total: Tensor = all_reduce(x.mean())  # type: ignore[no-untyped-call]
+    total: Tensor = all_reduce(mean)  # type: ignore[no-untyped-call]
     return total / dist.get_world_size()

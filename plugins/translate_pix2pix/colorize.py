@@ -92,9 +92,9 @@ class Colorize(Method[ColorizeOptions]):
         lab = rgb_to_lab(batch["a"].float())
         logits = self.network(self._folded(lab[:, :1])).float()  # (N, Q, h, w)
         chances = self._chances(F.avg_pool2d(lab[:, 1:], self.options.fold))
-        weights = self._weights(chances)  # (N, h, w)
+        weights = self._weights(chances, step)  # (N, h, w)
         surprise = -(chances * logits.log_softmax(1)).sum(1)
-        return {"colours": (weights * surprise).sum() / weights.sum()}
+        return {"colours": (weights * surprise).mean()}
 
     def _folded(self, lightness: Tensor) -> Tensor:
         """Return lightness (N, 1, H, W) in [0, 100] as (N, fold², H/fold, W/fold) in [-1, 1]."""
@@ -107,12 +107,13 @@ class Colorize(Method[ColorizeOptions]):
         return torch.softmax(-2 * apart / self.options.spacing**2, 1)  # deviation: half a step
 
     @torch.no_grad()
-    def _weights(self, chances: Tensor) -> Tensor:
-        """Return how much each place counts, (N, h, w), by how rare its colour is."""
-        mean = chances.mean((0, 2, 3))
+    def _weights(self, chances: Tensor, step: Step) -> Tensor:
+        """Return how much each place counts, (N, h, w), by how rare its colour is: 1 on average."""
+        mean = step.mean(chances, (0, 2, 3))
         self.frequencies.lerp_(mean.to(self.frequencies), 1 - _MEMORY)
         even = (1 - self.options.balance) / len(self.frequencies)
-        return (1 / (self.options.balance * self.frequencies + even))[chances.argmax(1)]
+        weights = 1 / (self.options.balance * self.frequencies + even)
+        return (weights / (weights * self.frequencies).sum())[chances.argmax(1)]
 
     def _palette(self, like: Tensor) -> Tensor:
         return torch.tensor(palette(self.options.spacing), dtype=like.dtype, device=like.device)

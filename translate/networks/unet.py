@@ -7,6 +7,7 @@ from collections.abc import Collection
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from translate.networks.blocks import Norm, norm_layer
 from translate.networks.resnet import Upsample
@@ -124,7 +125,7 @@ def _dropped(x: Tensor, share: float) -> Tensor:
 
 
 def _normalised(norm: nn.Module, x: Tensor, stochastic: bool) -> Tensor:
-    if stochastic and isinstance(norm, nn.BatchNorm2d):
+    if stochastic and isinstance(norm, _BatchNorm):
         # A norm in training mode would change its running statistics.
         return F.batch_norm(x, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
     out: Tensor = norm(x)
