@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -45,8 +47,9 @@ def features(network: nn.Module, x: Tensor, layers: Sequence[str]) -> list[Tenso
 
     handles = [modules[name].register_forward_hook(keep(name)) for name in dict.fromkeys(layers)]
     try:
-        if handles:
-            network(x)
+        with _uncompiled(network):
+            if handles:
+                network(x)
     except _Enough:
         pass
     finally:
@@ -56,3 +59,10 @@ def features(network: nn.Module, x: Tensor, layers: Sequence[str]) -> list[Tenso
         if name not in found:
             raise ValueError(f"layer {name!r} takes no part in {type(network).__name__}'s work")
     return [found[name] for name in layers]
+
+
+def _uncompiled(network: nn.Module) -> Any:
+    """Return what keeps compiled parts from being used: they do not see hooks that came later."""
+    if all(module._compiled_call_impl is None for module in network.modules()):
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")
