@@ -92,6 +92,7 @@ class Saver:
             shutil.rmtree(place, ignore_errors=True)  # of a run that was killed and is here again
             part.rename(place)
         except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
             raise TranslateError(f"{place}: cannot be written ({system_reason(error)})") from None
         return place
 
