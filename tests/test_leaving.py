@@ -20,7 +20,11 @@ from translate.bundle import load_bundle
 from translate.errors import TranslateError
 from translate.training import checkpoint
 
-SOON: dict[str, Any] = {"training__images": 10, "training__snapshot_every": 4}
+SOON: dict[str, Any] = {
+    "training__images": 10,
+    "training__snapshot_every": 4,
+    "training__save_every": 3,
+}
 
 
 @pytest.fixture
