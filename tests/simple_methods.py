@@ -135,6 +135,7 @@ def save_simple(
         method=method,
         export="it",
         options=built.model_dump(mode="json"),
+        reads=(built.reads,),
         mode=built.mode,
         working_size=working_size,
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simple_methods import Arithmetic, simple_model
 from translate.errors import ImageError, UsageError
 from translate.images import Picture
-from translate.inference.engine import Engine, _in_precision
+from translate.inference.engine import Engine, in_precision
 from translate.runtime import bf16_is_fast
 
 SHAPES = [(1, 1), (1, 500), (7, 5), (16, 16), (33, 20), (200, 3)]
@@ -230,7 +230,7 @@ def test_in_half_precision_integers_stay_integers() -> None:
             assert [one.dtype for one in labels] == [torch.int64, torch.bfloat16]
             return {"image": (x, labels[0])}
 
-    network = _in_precision(Network(), torch.bfloat16)
+    network = in_precision(Network(), torch.bfloat16)
     made = network(torch.zeros(1, 3, 4, 4), labels=[torch.tensor([1000]), torch.zeros(1)])
     image, label = made["image"]
     assert image.dtype == torch.float32

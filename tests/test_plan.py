@@ -400,40 +400,6 @@ def test_a_file_called_dash_needs_its_folder() -> None:
     assert (item.source.path, item.output) == (Path("-"), Path("--m.png"))
 
 
-# Values
-
-
-def test_prompts_become_short_safe_names_numbered_on_a_clash() -> None:
-    plan = make_plan(
-        ["A smiling cat!", "a smiling cat", "猫", "../..", "A smiling cat!"], "emoji", kind="text"
-    )
-    assert [(item.source.value, str(item.output)) for item in plan.items] == [
-        ("A smiling cat!", "a-smiling-cat-emoji.png"),
-        ("a smiling cat", "a-smiling-cat-2-emoji.png"),
-        ("猫", "猫-emoji.png"),
-        ("../..", "text-emoji.png"),
-    ]
-    assert all(item.source.path is None for item in plan.items)
-
-
-def test_a_numbered_name_never_meets_another_prompts_name() -> None:
-    plan = make_plan(["cat", "cat 2", "Cat", "CAT"], "m", kind="text", out="out")
-    assert len({item.output for item in plan.items}) == 4
-
-
-def test_seeds_are_whole_numbers() -> None:
-    (item,) = make_plan(["7"], "m", kind="noise", out="out", format="webp").items
-    assert (item.source.value, str(item.output), item.format) == (7, "out/seed-7.webp", "webp")
-    with pytest.raises(UsageError, match="seven: a seed is"):
-        make_plan(["seven"], "m", kind="noise")
-
-
-def test_a_long_prompt_still_fits_in_a_file_name() -> None:
-    (item,) = make_plan(["猫" * 500], "m", kind="text").items
-    assert item.output is not None
-    assert len(os.fsencode(item.output.name)) < 200
-
-
 # Properties
 
 NAMES = st.lists(

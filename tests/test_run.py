@@ -143,7 +143,7 @@ def test_a_named_file_that_exists_is_replaced_only_with_overwrite(model: Models)
 def test_what_cannot_work_is_refused_in_one_line_before_any_work(
     words: list[str], reason: str, model: Models
 ) -> None:
-    model("says", method="wordy")
+    model("says", method="wordy", reads="text")
     picture("a.png")
     picture("b.png")
     result = CliRunner().invoke(cli, words, prog_name="translate")

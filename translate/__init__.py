@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from translate.dataset import Dataset, Sample
     from translate.evaluation.data import Case, EvaluationSet
     from translate.evaluation.measure import Comparison, Measure, Result
+    from translate.inference.generator import Generator
     from translate.inference.translator import Translator, load
     from translate.method import Batch, Export, Fit, Fixed, Latent, Method, Optimizer, Phase, Step
     from translate.model import Card, Imported
@@ -37,6 +38,7 @@ _LAZY = {
     "Export": "translate.method",
     "Fit": "translate.method",
     "Fixed": "translate.method",
+    "Generator": "translate.inference.generator",
     "Imported": "translate.model",
     "Latent": "translate.method",
     "Measure": "translate.evaluation.measure",
@@ -68,6 +70,7 @@ __all__ = [
     "Facts",
     "Fit",
     "Fixed",
+    "Generator",
     "Imported",
     "Latent",
     "Measure",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from types import TracebackType
 from typing import Any
 
 import click
 
+from translate.errors import UsageError
 from translate.host import the_host
 from translate.inference.plan import Item, Plan, show
 
@@ -15,14 +17,50 @@ _LISTED = 20  # failures repeated at the end
 
 
 def input_of(item: Item) -> str:
-    """Return an item's input for other programs: its path as it is, or - for standard input."""
+    """Return an item's input for other programs: its path as it is, - for standard input, or
+    the classes or prompts that were asked for."""
     source = item.source
+    if source.requests:
+        return ", ".join(dict.fromkeys(request.name for request in source.requests))
     return str(source.path) if source.path is not None else source.name
 
 
 def output_of(item: Item) -> str:
     """Return an item's output for other programs: its path as it is, or - for standard output."""
     return "-" if item.output is None else str(item.output)
+
+
+def refuse_what_does_not_fit_on_stdout(plan: Plan, *, as_json: bool) -> None:
+    """Refuse a picture on standard output beside JSON, or on a terminal.
+
+    Raises:
+        UsageError: saying what to do instead.
+    """
+    if all(item.output is not None for item in plan.items):
+        return
+    if as_json:
+        raise UsageError("--json and the picture would share standard output; give -o a file")
+    if sys.stdout.isatty():
+        raise UsageError("a picture would go to the terminal; give -o a file, or redirect it")
+
+
+def print_plan(plan: Plan, *, as_json: bool) -> None:
+    """Print what would be written, for ``--dry-run``."""
+    for item in plan.items:
+        if as_json:
+            click.echo(json.dumps({**_named(item), "action": item.action}))
+        else:
+            click.echo(f"{item.source.name} -> {show(output_of(item))} ({item.action})")
+
+
+def _named(item: Item) -> dict[str, str | int]:
+    """Return an item's input and output for other programs, and where there is one, its seed."""
+    seeds = [request.seed for request in item.source.requests[:1]]
+    return {
+        "input": input_of(item),
+        **({"seed": seeds[0]} if seeds else {}),
+        "output": output_of(item),
+    }
 
 
 class Report:
@@ -105,8 +143,7 @@ class Report:
     def _json(self, item: Item, status: str, error: str | None, seconds: float) -> None:
         if self.as_json:
             line = {
-                "input": input_of(item),
-                "output": output_of(item),
+                **_named(item),
                 "status": status,
                 "error": error,
                 "seconds": round(seconds, 3),

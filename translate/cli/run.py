@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from translate.cli.interrupts import Interrupts
+from translate.cli.making import Running, Telling, Wanted, make_of_no_picture
 from translate.cli.parameters import ModelName
-from translate.cli.report import Report, input_of, output_of
+from translate.cli.report import Report, print_plan, refuse_what_does_not_fit_on_stdout
 from translate.errors import UsageError
 from translate.files import WRITABLE
 from translate.host import the_host
-from translate.inference.plan import Plan, make_plan, show, stale_parts
+from translate.inference.plan import make_plan, stale_parts
+from translate.model import read_header
 from translate.options import parse_assignments
-from translate.registry import ModelEntry
+
+# Options that mean something for some models only.
+_FOR_PICTURES = {
+    "recursive": "--recursive",
+    "size": "--size",
+    "strip": "--strip",
+    "batch_size": "--batch-size",
+    "workers": "--workers",
+}
+_FOR_NO_PICTURE = {"count": "--count", "grid": "--grid", "truncation": "--truncation"}
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the type checker
@@ -38,9 +49,9 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the t
         return pixels
 
 
-@click.command(short_help="Translate pictures.")
+@click.command(short_help="Translate pictures, or make them of classes, prompts or noise.")
 @click.argument("model", type=ModelName())
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
+@click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option(
     "-o",
     "--out",
@@ -89,9 +100,20 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the t
 @click.option(
     "--seed",
     type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Of models that draw random numbers.",
+    help="Of random numbers.  [default: 0; a random one, printed, where no picture is read]",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 100_000),
+    default=1,
+    help="Pictures of each class or prompt, or of noise, from --seed on.",
+)
+@click.option("--grid", is_flag=True, help="All of them on one sheet.")
+@click.option(
+    "--truncation",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    help="Below 1, pictures are more usual and vary less.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps")
 @click.option(
@@ -125,7 +147,10 @@ def run(
     size: int | Literal["working", "native"],
     assignments: tuple[str, ...],
     strip: bool,
-    seed: int,
+    seed: int | None,
+    count: int,
+    grid: bool,
+    truncation: float,
     device: str,
     precision: str,
     batch_size: int | None,
@@ -138,27 +163,40 @@ def run(
 ) -> None:
     """Translate each INPUT (a picture, a folder, or - for standard input) with MODEL.
 
-    MODEL is a name that 'translate models' lists, or a model's file.
+    MODEL is a name that 'translate models' lists, or a model's file. Where it starts from a class
+    or a prompt, that is the INPUT; where it starts from noise, there is none.
 
     \b
     translate horse2zebra photos/                writes photos-horse2zebra/
     translate horse2zebra a.jpg                  writes a-horse2zebra.jpg
     translate horse2zebra a.jpg -o zebra.png
     cat a.jpg | translate horse2zebra - > b.png
+    translate digits 7 --count 16 --grid -o sevens.png
 
     Outputs that exist are left alone, so the same command again goes on where it stopped.
     """
     settings = parse_assignments(assignments)
     entry = the_host().model(model)
-    _refuse_what_cannot_run(entry)
+    header = read_header(entry.path)
+    if "image" not in header.reads:
+        _refuse_options(entry.name, _FOR_PICTURES, "that start from a picture")
+        make_of_no_picture(
+            entry,
+            header,
+            inputs,
+            Wanted(seed, count, grid=grid, out=out, format=format_, overwrite=overwrite),
+            Running(settings, device, precision, truncation, quality, fail_fast=fail_fast),
+            Telling(dry_run=dry_run, as_json=as_json, quiet=quiet, verbose=verbose),
+        )
+        return
+    _refuse_options(entry.name, _FOR_NO_PICTURE, "that start from no picture")
     plan = make_plan(
         inputs, entry.name, out=out, format=format_, overwrite=overwrite, recursive=recursive
     )
     if dry_run:
-        _print_plan(plan, as_json=as_json)
+        print_plan(plan, as_json=as_json)
         return
-    if any(item.output is None for item in plan.items):
-        _refuse_what_does_not_fit_on_stdout(as_json=as_json)
+    refuse_what_does_not_fit_on_stdout(plan, as_json=as_json)
     for part in stale_parts(plan):
         with contextlib.suppress(OSError):  # what is written in its place will say so
             part.unlink()
@@ -188,7 +226,7 @@ def run(
                 Encoding(quality, strip),
                 batch_size=translator.engine.batch_size(batch_size),
                 workers=workers,
-                seed=seed,
+                seed=seed or 0,
             )
             interrupts.then(pipeline.stop)
             with contextlib.closing(pipeline(plan.to_write)) as outcomes:
@@ -202,26 +240,9 @@ def run(
         click.get_current_context().exit(code)
 
 
-def _refuse_what_cannot_run(entry: ModelEntry) -> None:
-    method = the_host().methods.get(entry.method)
-    if method is not None and method.source != "image":
-        raise UsageError(
-            f"model {entry.name}: starts from {method.source}, not from a picture; "
-            "that cannot be run yet"
-        )
-
-
-def _refuse_what_does_not_fit_on_stdout(*, as_json: bool) -> None:
-    if as_json:
-        raise UsageError("--json and the picture would share standard output; give -o a file")
-    if sys.stdout.isatty():
-        raise UsageError("a picture would go to the terminal; give -o a file, or redirect it")
-
-
-def _print_plan(plan: Plan, *, as_json: bool) -> None:
-    for item in plan.items:
-        if as_json:
-            line = {"input": input_of(item), "output": output_of(item), "action": item.action}
-            click.echo(json.dumps(line))
-        else:
-            click.echo(f"{item.source.name} -> {show(output_of(item))} ({item.action})")
+def _refuse_options(model: str, names: Mapping[str, str], kind: str) -> None:
+    """Refuse options that would do nothing for this model."""
+    context = click.get_current_context()
+    for name, flag in names.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"{flag} is for models {kind}; {model} is none")

@@ -89,9 +89,10 @@ class Engine:
     ) -> None:
         reads = set(model.export.reads)
         if reads != {"image"}:
+            source = " and ".join(sorted(reads)) or "noise"
             raise UsageError(
-                f"the method {model.header.method!r} starts from {' and '.join(sorted(reads))}, "
-                "not from a picture alone; that cannot be run yet"
+                f"the method {model.header.method!r} starts from {source}, "
+                "not from a picture alone; translate.Generator runs it"
             )
         self.model, self.fit = model, model.fit
         self.settings = settings or model.method.RunOptions()
@@ -224,7 +225,7 @@ class Engine:
         source = Batch({"image": x}, torch.tensor(mixed), settings=self.settings)
         with contextlib.ExitStack() as stack:
             if not self.fit.independent:
-                stack.enter_context(self._seeded(mixed[0]))
+                stack.enter_context(seeded(self.device, mixed[0]))
             y = self.model.method.translate(self._network(dtype), source).float()
         wanted = (len(x), *(side * self.fit.scale for side in x.shape[2:]))
         if y.ndim != 4 or (len(y), *y.shape[2:]) != wanted or y.shape[1] not in (1, 3):
@@ -240,15 +241,8 @@ class Engine:
         """Return the network in a precision; the model's own stays as it is."""
         if dtype not in self._networks:
             network = copy.deepcopy(self.model.network).to(self.device)
-            self._networks[dtype] = _in_precision(network, dtype)
+            self._networks[dtype] = in_precision(network, dtype)
         return self._networks[dtype]
-
-    @contextlib.contextmanager
-    def _seeded(self, seed: int) -> Iterator[None]:
-        """Let torch's own generators, which dropout draws from, depend on the seed alone."""
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
 
     def finish(self, finished: Finished) -> Picture:
         """Return the whole picture: at its own size, with its own alpha, EXIF and profile."""
@@ -285,7 +279,15 @@ def in_channels(x: Tensor, channels: int, dim: int = 0) -> Tensor:
     return x.repeat_interleave(channels, dim)
 
 
-def _in_precision(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+@contextlib.contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Let torch's own generators, which dropout draws from, depend on the seed alone."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def in_precision(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Let a network compute in ``dtype`` between floats in fp32.
 
     Whole networks in half precision are faster than autocast, which converts weights again for

@@ -190,7 +190,7 @@ class Pipeline:
                 strip=self.encoding.strip,
             )
             if item.output is None:
-                _write_out(data)
+                write_out(data)
             else:
                 write_atomic(item.output, data)
         except BrokenPipeError:
@@ -238,7 +238,7 @@ def _is_lack_of_memory(error: Exception) -> bool:
     )
 
 
-def _write_out(data: bytes) -> None:
+def write_out(data: bytes) -> None:
     """Write to standard output, past its buffer, which would try again at exit after an error."""
     rest = memoryview(data)
     sys.stdout.flush()

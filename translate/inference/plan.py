@@ -15,9 +15,22 @@ from translate.errors import UsageError
 from translate.files import SUFFIXES, WRITABLE, part_of, show
 from translate.inference.listing import Input, identity, images_in, listed, read_inputs
 
-__all__ = ["Item", "Plan", "Source", "make_plan", "show", "stale_parts"]
+__all__ = ["Item", "Plan", "Request", "Source", "make_plan", "show", "stale_parts"]
 
-_SLUG_BYTES = 100  # leaves room for the model's name within the 255 bytes of a file name
+
+@dataclass(frozen=True)
+class Request:
+    """A picture that is to be made of no picture.
+
+    Args:
+        name: as shown to the user: a class or a prompt, or nothing.
+        seed: what else it depends on.
+        value: the class's number, or the prompt; None: nothing but the seed.
+    """
+
+    name: str
+    seed: int
+    value: str | int | None = None
 
 
 @dataclass(frozen=True)
@@ -25,14 +38,16 @@ class Source:
     """What one output is made from.
 
     Args:
-        name: as shown to the user: a path, ``-`` for standard input, or the value itself.
-        path: the file; None for standard input and for values.
-        value: a prompt, a class or a seed.
+        name: as shown to the user: a path, ``-`` for standard input, or what was asked for.
+        path: the file; None for standard input and for requests.
+        requests: what is on the output, if it is made of no picture: more than one is a sheet.
+        columns: of a sheet.
     """
 
     name: str
     path: Path | None = None
-    value: str | int | None = None
+    requests: tuple[Request, ...] = ()
+    columns: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Target:
+class Target:
     """What ``-o`` says: a folder, one file, standard output, or nothing."""
 
     kind: Literal["beside", "folder", "file", "stdout"]
@@ -73,7 +88,6 @@ def make_plan(
     inputs: Sequence[str],
     model: str,
     *,
-    kind: str = "image",
     out: str | None = None,
     format: str = "keep",
     overwrite: bool = False,
@@ -85,30 +99,37 @@ def make_plan(
     finds what it has made and goes on from there.
 
     Args:
-        inputs: files, folders and ``-``; for the other kinds prompts, classes or seeds.
+        inputs: files, folders and ``-``.
         model: what default names end in.
-        kind: what the method starts from: ``image``, ``text``, ``class`` or ``noise``.
         out: a folder, a file, or ``-``.
         format: ``keep`` or one of ``WRITABLE``.
 
     Raises:
         UsageError: before anything is done, if the command cannot be carried out as it stands.
     """
-    if format != "keep" and format not in WRITABLE:
-        raise UsageError(f"--format {format}: not one of keep, {', '.join(WRITABLE)}")
     if not inputs:
-        raise UsageError("no input given")
-    target = _read_out(out)
-    if target.kind == "file":
-        format = _format_of_out_file(target.path, format)
-    model = re.sub(r"[/\\]+", "-", model)
-    if kind == "image":
-        items, notes = _plan_images(inputs, model, target, format, overwrite, recursive)
-    else:
-        items, notes = _plan_values(inputs, model, target, format, kind), []
+        raise UsageError(f"model {model}: no input given; name pictures, folders, or -")
+    target, format = read_target(out, format)
+    items, notes = _plan_images(inputs, as_word(model), target, format, overwrite, recursive)
+    return settled(items, target, notes, overwrite=overwrite)
+
+
+def settled(
+    items: list[Item], target: Target, notes: Sequence[str] = (), *, overwrite: bool
+) -> Plan:
+    """Return the plan of items, once it is known that each can be written.
+
+    Raises:
+        UsageError: if one cannot, or two have one place.
+    """
     _refuse_clashes(items)
     _refuse_files_as_folders(items)
     return Plan(tuple(_with_actions(items, target, overwrite)), tuple(notes))
+
+
+def as_word(model: str) -> str:
+    """Return a model's name, which may be a path, as a part of file names."""
+    return re.sub(r"[/\\]+", "-", model)
 
 
 def stale_parts(plan: Plan) -> tuple[Path, ...]:
@@ -120,11 +141,25 @@ def stale_parts(plan: Plan) -> tuple[Path, ...]:
 # Where outputs go
 
 
-def _read_out(out: str | None) -> _Target:
+def read_target(out: str | None, format: str) -> tuple[Target, str]:
+    """Return where outputs go, and their format where that is known from it.
+
+    Raises:
+        UsageError: if there is no such format, or the two contradict each other.
+    """
+    if format != "keep" and format not in WRITABLE:
+        raise UsageError(f"--format {format}: not one of keep, {', '.join(WRITABLE)}")
+    target = _read_out(out)
+    if target.kind == "file":
+        format = _format_of_out_file(target.path, format)
+    return target, format
+
+
+def _read_out(out: str | None) -> Target:
     if out is None:
-        return _Target("beside")
+        return Target("beside")
     if out == "-":
-        return _Target("stdout")
+        return Target("stdout")
     if not out:
         raise UsageError("-o: the path is empty")
     path = Path(out)
@@ -132,8 +167,8 @@ def _read_out(out: str | None) -> _Target:
     if os.path.isdir(path) or ends_in_slash or not path.suffix:
         if os.path.exists(path) and not os.path.isdir(path):
             raise UsageError(f"-o {show(out)}: is a file, and its name has no image suffix")
-        return _Target("folder", path)
-    return _Target("file", path)
+        return Target("folder", path)
+    return Target("file", path)
 
 
 def _format_of_out_file(path: Path, format: str) -> str:
@@ -169,7 +204,7 @@ def _stem(path: Path) -> str:
 def _plan_images(
     inputs: Sequence[str],
     model: str,
-    target: _Target,
+    target: Target,
     format: str,
     overwrite: bool,
     recursive: bool,
@@ -201,7 +236,7 @@ def _plan_images(
     return kept, notes
 
 
-def _refuse_many_for_one(named: list[Input], target: _Target) -> None:
+def _refuse_many_for_one(named: list[Input], target: Target) -> None:
     if target.kind not in ("file", "stdout"):
         return
     where = "-o -" if target.kind == "stdout" else f"-o {show(target.path)}"
@@ -212,7 +247,7 @@ def _refuse_many_for_one(named: list[Input], target: _Target) -> None:
         raise UsageError(f"{where} takes one image, and {len(named)} were given; name a folder")
 
 
-def _output_root(one: Input, model: str, target: _Target, *, alone: bool) -> Path | None:
+def _output_root(one: Input, model: str, target: Target, *, alone: bool) -> Path | None:
     """Return the folder that what is made from an input goes into; None if it names no folder."""
     if target.kind == "folder" and (alone or not one.is_folder):
         root = target.path
@@ -232,7 +267,7 @@ def _output_root(one: Input, model: str, target: _Target, *, alone: bool) -> Pat
 
 
 def _output_of(
-    one: Input, path: Path | None, root: Path | None, model: str, target: _Target, format: str
+    one: Input, path: Path | None, root: Path | None, model: str, target: Target, format: str
 ) -> tuple[Path | None, str]:
     """Return where the image ``path``, found in the input ``one``, goes, and in which format."""
     made, suffix = _output_format(path, format)
@@ -266,51 +301,6 @@ def _leave_results_aside(
         else:
             notes.append(f"{item.source.name}: left aside as what was made from {origin}")
     return kept
-
-
-# From prompts, classes and seeds
-
-
-def _plan_values(
-    inputs: Sequence[str], model: str, target: _Target, format: str, kind: str
-) -> list[Item]:
-    values = list(dict.fromkeys(inputs))
-    if target.kind in ("file", "stdout") and len(values) > 1:
-        raise UsageError(f"-o takes one input here, and {len(values)} were given; name a folder")
-    made = "png" if format == "keep" else format
-    taken: set[str] = set()
-    items = []
-    for text in values:
-        value: str | int = text
-        if kind == "noise":
-            if not re.fullmatch(r"\d+", text, re.ASCII):
-                raise UsageError(f"{show(text)}: a seed is a whole number from 0 on")
-            value = int(text)
-        stem = _unused(f"seed-{value}" if kind == "noise" else _slug(text) or kind, taken)
-        output: Path | None = None
-        if target.kind == "file":
-            output = target.path
-        elif target.kind == "folder":
-            output = target.path / f"{stem}.{made}"
-        elif target.kind == "beside":
-            output = Path(f"{stem}-{model}.{made}")
-        items.append(Item(Source(show(text), None, value), output, made))
-    return items
-
-
-def _slug(text: str) -> str:
-    """Return ``text`` as a short file name of letters, digits and hyphens."""
-    words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).casefold())
-    return words.encode()[:_SLUG_BYTES].decode(errors="ignore").strip("-")
-
-
-def _unused(stem: str, taken: set[str]) -> str:
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name)
-    return name
 
 
 # What is refused
@@ -369,7 +359,7 @@ def _ignores_case(folder: str) -> bool:
         folder = parent
 
 
-def _with_actions(items: list[Item], target: _Target, overwrite: bool) -> Iterator[Item]:
+def _with_actions(items: list[Item], target: Target, overwrite: bool) -> Iterator[Item]:
     for item in items:
         # Not Path.is_file, which raises where a name is too long: that is one picture's failure.
         exists = item.output is not None and os.path.isfile(item.output)

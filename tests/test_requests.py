@@ -1,0 +1,118 @@
+"""The plan of what is made of no picture: what may be asked for, and what its files are called."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from translate.errors import UsageError
+from translate.inference.plan import Plan
+from translate.inference.requests import plan_requests
+from translate.model import Header
+from translate.options import Facts
+
+CLASSES = ("zero", "one", "two three")
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def plan(*values: str, reads: tuple[str, ...] = ("class",), seed: int = 5, **more: Any) -> Plan:
+    classes = CLASSES if "class" in reads else ()
+    header = Header(method="m", export="it", reads=reads, facts=Facts(classes=classes))
+    return plan_requests(values, "m", header, seed=seed, **more)
+
+
+def names(made: Plan) -> list[str]:
+    return [str(item.output) for item in made.items]
+
+
+def test_a_class_is_asked_for_by_name_or_number() -> None:
+    made = plan("one", "2", "two three", "1")
+    assert [item.source.requests[0].value for item in made.items] == [1, 2]
+    assert names(made) == ["one-m-5.png", "two-three-m-5.png"]
+    assert made.items[1].source.name == "two three (seed 5)"
+
+
+def test_a_name_made_of_digits_is_a_name_before_it_is_a_number() -> None:
+    header = Header(method="m", export="it", reads=("class",), facts=Facts(classes=("3", "1", "0")))
+    made = plan_requests(["0", "1", "2"], "m", header, seed=0)
+    assert [item.source.requests[0].value for item in made.items] == [2, 1]
+
+
+def test_every_picture_has_a_file_named_after_its_seed() -> None:
+    assert names(plan("one", count=3)) == ["one-m-5.png", "one-m-6.png", "one-m-7.png"]
+    assert names(plan("one", count=2, out="out")) == ["out/one-5.png", "out/one-6.png"]
+    assert names(plan(reads=(), count=2)) == ["m-5.png", "m-6.png"]
+    assert names(plan(reads=(), count=2, out="o/", format="webp")) == ["o/5.webp", "o/6.webp"]
+    seeds = [item.source.requests[0].seed for item in plan("one", "zero", count=2).items]
+    assert seeds == [5, 6, 5, 6]
+
+
+def test_what_was_made_is_not_made_again() -> None:
+    Path("out").mkdir()
+    Path("out/one-6.png").touch()
+    first, second = plan("one", count=2, out="out").items
+    assert (first.action, second.action) == ("write", "skip")
+    assert {i.action for i in plan("one", count=2, out="out", overwrite=True).items} == {"write"}
+    Path("one.png").touch()
+    with pytest.raises(UsageError, match=r"one\.png: exists; add --overwrite"):
+        plan("one", out="one.png")
+
+
+def test_a_sheet_is_one_file_with_a_row_for_each_class() -> None:
+    [item] = plan("one", "zero", count=3, grid=True).items
+    assert str(item.output) == "one-zero-m-5x3.png"
+    assert [(r.value, r.seed) for r in item.source.requests] == [
+        *((1, 5), (1, 6), (1, 7)),
+        *((0, 5), (0, 6), (0, 7)),
+    ]
+    assert item.source.columns == 3
+    assert item.source.name == "one, zero (seed 5 on, 6 pictures)"
+    [square] = plan("one", count=10, grid=True, out="sheet.webp").items
+    assert (square.source.columns, str(square.output), square.format) == (4, "sheet.webp", "webp")
+
+
+def test_prompts_become_short_safe_names_numbered_on_a_clash() -> None:
+    made = plan("A smiling cat!", "a smiling cat", "猫", "../..", reads=("text",))
+    assert names(made) == [
+        "a-smiling-cat-m-5.png",
+        "a-smiling-cat-2-m-5.png",
+        "猫-m-5.png",
+        "text-m-5.png",
+    ]
+    assert made.items[0].source.requests[0].value == "A smiling cat!"
+    [long] = plan("猫" * 500, reads=("text",)).items
+    assert long.output is not None
+    assert len(os.fsencode(long.output.name)) < 200
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "reason"),
+    [
+        (["four"], {}, "model m: no class four; there are zero, one, two three"),
+        (["3"], {}, "no class 3; there are zero"),
+        (["zerp"], {}, "no class zerp; did you mean zero"),
+        ([], {}, "no input given; name a class; there are zero"),
+        (["a.png"], {}, "a.png: model m starts from class, not from a picture"),
+        (["a.png"], {"reads": ()}, "starts from noise alone; leave out a.png"),
+        (["7"], {"reads": ()}, "choose pictures with --seed"),
+        ([], {"reads": ("text",)}, "no input given; name a prompt"),
+        ([" "], {"reads": ("text",)}, "the prompt is empty"),
+        (["x"], {"reads": ("text", "image")}, "starts from text and image; that cannot be run"),
+        (["one", "zero"], {"out": "a.png"}, "2 pictures for one file; add --grid, or name"),
+        (["one"], {"out": "-", "count": 2}, "2 pictures for one file"),
+        (["one"], {"out": "a.xyz"}, "is no image format"),
+        (["one"], {"format": "gif"}, "not one of keep, png"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(
+    values: list[str], more: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        plan(*values, **more)
