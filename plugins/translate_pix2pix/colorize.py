@@ -34,10 +34,13 @@ class ColorizeOptions(Settings):
         default=16, ge=5, le=64, description="between the colours it chooses from; less is finer"
     )
     balance: float = Field(
-        default=0.5, ge=0, lt=1, description="how far rare colours count more; 0: by their pixels"
+        default=0.15,
+        ge=0,
+        lt=1,
+        description="how far rare colours count more: vivid, but off more often; 0: not at all",
     )
     temperature: float = Field(
-        default=0.5, gt=0, le=1, description="below 1 likelier colours prevail: less grey"
+        default=0.7, gt=0, le=1, description="1: the mean of what may be; less: of the likelier"
     )
 
 
@@ -45,7 +48,7 @@ class ColorizeRunOptions(Settings):
     """What can be told when translating."""
 
     temperature: float | None = Field(
-        default=None, gt=0, le=1, description="1 is the safest; less is more vivid, and riskier"
+        default=None, gt=0, le=1, description="1: the mean of what may be; less: of the likelier"
     )
     saturation: float = Field(default=1.0, ge=0, le=4, description="times the colours' strength")
 
@@ -89,8 +92,8 @@ class Colorize(Method[ColorizeOptions]):
         return [Phase("network", [self.network], self.losses, learn)]
 
     def losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        lab = rgb_to_lab(batch["a"].float())
-        logits = self.network(self._folded(lab[:, :1])).float()  # (N, Q, h, w)
+        lab = rgb_to_lab(batch["a"])
+        logits = self.network(self._folded(lab[:, :1]))  # (N, Q, h, w)
         chances = self._chances(F.avg_pool2d(lab[:, 1:], self.options.fold))
         weights = self._weights(chances, step)  # (N, h, w)
         surprise = -(chances * logits.log_softmax(1)).sum(1)
@@ -125,8 +128,8 @@ class Colorize(Method[ColorizeOptions]):
         settings = source.settings
         if not isinstance(settings, ColorizeRunOptions):
             settings = ColorizeRunOptions()
-        lightness = rgb_to_lab(source["image"].float())[:, :1]
-        logits = network(self._folded(lightness)).float()
+        lightness = rgb_to_lab(source["image"])[:, :1]
+        logits = network(self._folded(lightness))
         chances = (logits / (settings.temperature or self.options.temperature)).softmax(1)
         ab = torch.einsum("nqhw,qc->nchw", chances, self._palette(chances)) * settings.saturation
         ab = F.interpolate(ab, lightness.shape[2:], mode="bilinear")
