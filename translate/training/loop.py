@@ -15,6 +15,7 @@ from translate.pipeline.seeds import mix
 from translate.runtime import arithmetic
 from translate.training import processes
 from translate.training.average import Average
+from translate.training.layout import in_channels_last
 from translate.training.log import Diverged
 from translate.training.phases import (
     Player,
@@ -45,8 +46,7 @@ class Trainer:
     ) -> None:
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # sizes stay the same: let it choose once
-        # Convolutions are faster in this layout, half precision ones many times so.
-        self.method = method.to(device).to(memory_format=torch.channels_last)
+        self.method = in_channels_last(method.to(device))
         share_batch_norm(self.method)
         self.settings, self.device, self.dtype = settings, device, dtype
         phases = method.phases()
