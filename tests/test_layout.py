@@ -108,20 +108,16 @@ def test_a_single_pixel_has_no_variance_and_becomes_nothing(channels: int) -> No
     assert InstanceNorm(channels)(x).abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("guarded", [True, False])
-def test_torchs_instance_norm_gets_its_gradient_in_the_layout_that_it_can_take(
-    guarded: bool,
-) -> None:
-    """Without care its gradient is wrong for one picture; if that is so no more, the care can go."""
+def test_torchs_instance_norm_gets_its_gradient_in_the_layout_that_it_can_take() -> None:
+    """In torch 2.15 its own gradient is wrong for one picture otherwise, several times over."""
     gradients = []
     for last in (False, True):
         torch.manual_seed(0)
         network = nn.Sequential(nn.InstanceNorm2d(4), nn.Conv2d(4, 3, 3))
         if last:
-            network = in_channels_last(network) if guarded else network.to(memory_format=LAST)
+            network = in_channels_last(network)
         x = torch.randn(1, 4, 8, 8, requires_grad=True)
         network(x).square().sum().backward()
         assert x.grad is not None
         gradients.append(x.grad)
-    apart = float((gradients[0] - gradients[1]).abs().max() / gradients[0].abs().max())
-    assert (apart < 1e-4) == guarded
+    torch.testing.assert_close(gradients[1], gradients[0])

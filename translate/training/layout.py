@@ -25,4 +25,4 @@ def in_channels_last(method: M) -> M:
 
 def _ask_for_the_usual_layout(module: nn.Module, args: Any, output: Tensor) -> None:
     if output.requires_grad:
-        output.register_hook(torch.Tensor.contiguous)
+        output.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
