@@ -16,7 +16,7 @@ from translate.training.layout import in_channels_last
 from translate.training.phases import make_optimizer
 from translate.training.processes import average_gradients
 
-LAST = torch.channels_last
+LAST, USUAL = torch.channels_last, torch.contiguous_format
 
 
 @pytest.fixture
@@ -60,30 +60,41 @@ def test_a_parameter_without_a_gradient_anywhere_keeps_none() -> None:
     assert idle.grad is None
 
 
-def derivatives(norm: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a norm's output, its gradient, and the gradient of that gradient's size."""
+def derivatives(
+    norm: Callable[[Tensor], Tensor], x: Tensor, behind: torch.memory_format = USUAL
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a norm's output, its gradient, and the gradient of that gradient's size.
+
+    ``behind`` is the layout of the gradient that comes to the norm from what follows it.
+    """
     x = x.detach().requires_grad_()
     out = norm(x)
     generator = torch.Generator().manual_seed(2)
-    towards = torch.randn(out.shape, generator=generator).to(out.dtype)
+    towards = torch.randn(out.shape, generator=generator).to(out.dtype, memory_format=behind)
     [first] = torch.autograd.grad((out * towards).sum(), x, create_graph=True)
     [second] = torch.autograd.grad(first.square().sum(), x)
     return out.detach(), first.detach(), second
 
 
 @pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("layout", [LAST, USUAL])
+@pytest.mark.parametrize("behind", [LAST, USUAL])
 @pytest.mark.parametrize(
     ("dtype", "near"), [(torch.float64, 1e-10), (torch.float32, 1e-4), (torch.bfloat16, 0.03)]
 )
 def test_instance_norm_is_the_same_in_either_layout(
-    dtype: torch.dtype, near: float, count: int
+    dtype: torch.dtype,
+    near: float,
+    count: int,
+    layout: torch.memory_format,
+    behind: torch.memory_format,
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     x = 3 * torch.randn(count, 6, 9, 7, generator=generator, dtype=torch.float64) + 1
     x = x.to(dtype)
     norm = InstanceNorm(6)
     assert is_channels_last(x.to(memory_format=LAST))
-    ours = derivatives(norm, x.to(memory_format=LAST))
+    ours = derivatives(norm, x.to(memory_format=layout), behind)
     exact = derivatives(lambda y: F.group_norm(y, 6), x.double())
     for name, one, other in zip(("value", "first", "second"), ours, exact, strict=True):
         assert one.dtype == dtype
@@ -91,7 +102,7 @@ def test_instance_norm_is_the_same_in_either_layout(
         assert error < near, name
     # Without gradients another way is the faster one.
     with torch.no_grad():
-        still = norm(x.to(memory_format=LAST)).double()
+        still = norm(x.to(memory_format=layout)).double()
     assert float((still - exact[0]).norm() / exact[0].norm()) < near
 
 
