@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import partialmethod
 
@@ -52,6 +53,10 @@ def test_compiled_networks_learn_what_others_do(adversarial: str) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+@pytest.mark.skipif(
+    not os.environ.get("TRANSLATE_TEST_COMPILE"),
+    reason="takes a minute; TRANSLATE_TEST_COMPILE=1 runs it",
+)
 def test_machine_code_learns_what_others_do() -> None:
     torch._dynamo.reset()
     counters.clear()
