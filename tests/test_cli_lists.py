@@ -222,7 +222,7 @@ def test_the_first_word_completes_to_commands_models_and_options(
     mine: Path, fake_plugin: FakePlugin
 ) -> None:
     _with_a_command(fake_plugin, "pass")
-    assert _complete([], "mi") == ["mine"]
+    assert _complete([], "min") == ["mine"]
     assert set(_complete([], "m")) == {"mine", "models", "methods", "measures"}
     assert _complete([], "ac") == ["act"]
     assert "--version" in _complete([], "--")

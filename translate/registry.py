@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # Words that no model and no plugin's command may take: the built-in commands, and a few that may
 # become one.
 BUILT_IN = (
-    *("run", "train", "evaluate", "report", "models", "methods", "datasets", "measures"),
-    *("plugins", "info", "import", "remove"),
+    *("run", "walk", "mix", "train", "evaluate", "report"),
+    *("models", "methods", "datasets", "measures", "plugins", "info", "import", "remove"),
 )
 RESERVED = frozenset([*BUILT_IN, "benchmark", "download", "export", "help", "new", "version"])
 SOURCES = ("image", "text", "class", "noise")

@@ -21,7 +21,9 @@ from translate.host import the_host
 
 # Where each command is, below translate.cli, and what the help says of it.
 COMMANDS = {
-    "run": ("run:run", "Translate pictures; 'translate MODEL' is short for it."),
+    "run": ("run:run", "Translate pictures, or make them; 'translate MODEL' is short for it."),
+    "walk": ("walk:walk", "Make the pictures on the way from one to another."),
+    "mix": ("mix:mix", "Add and subtract what pictures are made of."),
     "train": ("train:train", "Train a method on your own pictures."),
     "evaluate": ("evaluate:evaluate", "Measure how good a model is on pictures of your own."),
     "report": ("reporting:report", "Write a page on a training run: curves, pictures, options."),

@@ -139,6 +139,13 @@ class Generator:
         here = codes.to(self.device), conditions.to(self.device)
         return self._checked(self.method.decode(self.network, *here))
 
+    def pictures_at(self, codes: Tensor, conditions: Tensor) -> Iterator[Picture]:
+        """Yield the pictures of codes (N, L) and conditions (N, D), in order."""
+        for start in range(0, len(codes), self.together):
+            here = slice(start, start + self.together)
+            for made in self.decode(codes[here], conditions[here]):
+                yield as_picture(made)
+
     def _checked(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ImageError(f"the model made {tuple(images.shape)}, which is no picture")

@@ -159,10 +159,10 @@ def _shown(name: str, requests: Sequence[Request]) -> str:
 def _stem(name: str, header: Header) -> str:
     if not name:
         return ""
-    return _slug(name) or starts_from(header)
+    return file_word(name) or starts_from(header)
 
 
-def _slug(text: str) -> str:
+def file_word(text: str) -> str:
     """Return ``text`` as a short file name of letters, digits and hyphens."""
     words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).casefold())
     return words.encode()[:_SLUG_BYTES].decode(errors="ignore").strip("-")

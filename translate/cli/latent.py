@@ -1,0 +1,119 @@
+"""What ``translate walk`` and ``translate mix`` share: options, the model, the file written."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from translate.atomic import write_atomic
+from translate.errors import UsageError
+from translate.files import show
+from translate.host import the_host
+from translate.inference.requests import starts_from
+from translate.model import Header, read_header
+from translate.options import parse_assignments
+
+if TYPE_CHECKING:
+    from translate.images import Picture
+    from translate.inference.generator import Generator
+
+_SEEDS = 1_000_000
+
+_OPTIONS = (
+    click.option(
+        "--seed",
+        type=click.IntRange(0),
+        help="Of points that name none.  [default: a random one, printed]",
+    ),
+    click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path)),
+    click.option("--overwrite", is_flag=True, help="Replace FILE if it exists."),
+    click.option(
+        "--truncation",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1.0,
+        help="Below 1, pictures are more usual and vary less.",
+    ),
+    click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A run-time option of the model's method.",
+    ),
+    click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]|mps"),
+    click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+)
+
+
+def latent_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that both commands have."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def header_of(model: str) -> tuple[str, Header, Path]:
+    """Return a model's name, what it says of itself, and its file.
+
+    Raises:
+        UsageError: if it starts from a picture.
+    """
+    entry = the_host().model(model)
+    header = read_header(entry.path)
+    if "image" in header.reads:
+        raise UsageError(
+            f"model {entry.name}: starts from {starts_from(header)}; only what starts from a code "
+            "can be walked through and mixed"
+        )
+    return entry.name, header, entry.path
+
+
+def chosen_seed(given: int | None) -> int:
+    """Return the seed given, or a random one."""
+    return secrets.randbelow(_SEEDS) if given is None else given
+
+
+def open_generator(
+    path: Path, *, assignments: tuple[str, ...], device: str, truncation: float
+) -> Generator:
+    """Return the model, ready; this imports torch."""
+    from translate.bundle import load_bundle
+    from translate.inference.generator import Generator
+
+    settings = parse_assignments(assignments)
+    return Generator(load_bundle(path), settings=settings, device=device, truncation=truncation)
+
+
+def new_file(path: Path, *, overwrite: bool) -> Path:
+    """Return where a file goes.
+
+    Raises:
+        UsageError: if there is one already, or a folder.
+    """
+    if path.is_dir():
+        raise UsageError(f"-o {show(path)}: is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{show(path)}: exists; add --overwrite to replace it")
+    return path
+
+
+def write_sheet(path: Path, format: str, pictures: list[Picture], columns: int) -> None:
+    """Write pictures as rows of one.
+
+    Raises:
+        TranslateError: if it cannot be written.
+    """
+    from translate.images import encode_picture
+    from translate.inference.generator import sheet
+
+    write_atomic(path, encode_picture(sheet(pictures, columns), format))
+
+
+def say(text: str, *, quiet: bool) -> None:
+    """Print a line on standard error."""
+    if not quiet:
+        click.echo(text, err=True)
