@@ -223,7 +223,7 @@ def test_the_first_word_completes_to_commands_models_and_options(
 ) -> None:
     _with_a_command(fake_plugin, "pass")
     assert _complete([], "min") == ["mine"]
-    assert set(_complete([], "m")) == {"mine", "models", "methods", "measures"}
+    assert set(_complete([], "m")) == {"mine", "mix", "models", "methods", "measures"}
     assert _complete([], "ac") == ["act"]
     assert "--version" in _complete([], "--")
     assert _complete(["info"], "m") == ["mine"]
