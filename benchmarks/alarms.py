@@ -11,7 +11,6 @@ without a fault. The second replays the logs of runs that went well: each alarm 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,14 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from translate import Discriminator, Facts
 from translate.host import the_host
-from translate.options import build
-from translate.training.health import Alarm, Health, patience
+from translate.training.health import Alarm, Health
 from translate.training.log import Diverged, Log
-from translate.training.settings import TrainingSettings
+from translate.training.plan import RunPlan, stored
+from translate.training.run import Run
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -90,7 +86,7 @@ def replay_all(runs: list[Path]) -> None:
     count = 0
     for folder in runs:
         lines, alarms = 0, list[Alarm]()
-        health = health_of(json.loads((folder / "options.json").read_bytes()))
+        health = health_of(folder)
         for line in Log(folder / "log.jsonl").lines():
             if "alarm" not in line:
                 lines += 1
@@ -102,17 +98,11 @@ def replay_all(runs: list[Path]) -> None:
     print(f"{count} false alarms in {len(runs)} runs")
 
 
-def health_of(plan: Mapping[str, Any]) -> Health:
-    """Return what watches a run of this plan."""
-    kind = the_host().load_method(plan["method"])
-    with torch.device("meta"):
-        method = kind(build(kind.Options, plan["options"], what=plan["method"]), Facts())
-    judges = [
-        phase.name
-        for phase in method.phases()
-        if any(isinstance(part, Discriminator) for net in phase.trains for part in net.modules())
-    ]
-    return Health(judges, patience=patience(build(TrainingSettings, plan["training"], what="")))
+def health_of(folder: Path) -> Health:
+    """Return what watches the run in ``folder``, whose data must still be there."""
+    plan = stored(folder / "options.json")
+    asked = {name: plan[name] for name in RunPlan.__dataclass_fields__}
+    return Run(folder, RunPlan(**asked), device="cpu", resume=True).health
 
 
 if __name__ == "__main__":
