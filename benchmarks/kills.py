@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from translate_folder import make_pictures
 
 from translate.training import checkpoint
+from translate_folder import make_pictures
 
 IMAGES = 400
 OPTIONS = (

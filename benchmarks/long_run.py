@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from translate_folder import make_pictures
 
 from translate.training.plan import make_plan
 from translate.training.run import Run
+from translate_folder import make_pictures
 
 
 def resident_megabytes() -> float:

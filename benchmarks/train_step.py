@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
-from translate_folder import make_pictures
 
 from translate.networks import PatchGAN, ResnetGenerator, initialise
 from translate.training.plan import make_plan
 from translate.training.run import Run
+from translate_folder import make_pictures
 
 Step = Callable[[], float]  # one step; returns the seconds that it waited for data
 
