@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -12,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from translate import Batch, Dataset, Facts, Sample, Settings, UsageError
+from translate import (
+    Batch,
+    Case,
+    Dataset,
+    EvaluationSet,
+    Export,
+    Facts,
+    Sample,
+    Settings,
+    UsageError,
+)
 from translate.pipeline import (
     PixelCache,
     cut,
@@ -30,6 +41,7 @@ from translate.pipeline import (
 Pixels = NDArray[np.uint8]
 O = TypeVar("O", bound="PictureOptions")  # noqa: E741
 
+_MADE = 2000  # pictures that an evaluation looks at
 _USUAL = 64  # pixels of a sample's sides, where neither the user nor the method says
 
 
@@ -124,6 +136,31 @@ class Images(Pictures[PictureOptions]):
         for number in range(4):
             cv2.imwrite(str(folder / f"{number}.png"), smooth_picture(number, size))
         return {}
+
+    @classmethod
+    def evaluation(
+        cls,
+        folders: Sequence[Path],
+        options: PictureOptions,
+        needs: Mapping[str, Any],
+        export: Export,
+        compare: Literal["pairs", "sets"] | None = None,
+        side: Literal["A", "B"] | None = None,
+    ) -> EvaluationSet:
+        """Return as many pictures to be made as there are real ones, up to a bound."""
+        channels = 1 if export.mode[1] == "L" else 3
+        data = cls(folders, options.model_copy(update={"channels": channels}), needs)
+        count = min(len(data), _MADE)
+        return EvaluationSet(
+            "sets",
+            [Case(f"seed {seed}", None, seed=seed) for seed in range(count)],
+            [partial(data.whole, place) for place in range(len(data))],
+            described=f"{count:,} pictures, beside {len(data):,} real ones",
+        )
+
+    def whole(self, place: int) -> Any:
+        """Return a picture as it is in samples, but always the same."""
+        return self.cut(self.read(self.files[place]), place)
 
     def __len__(self) -> int:
         return len(self.files)

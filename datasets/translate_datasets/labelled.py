@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from translate import Facts, Sample, TranslateError, UsageError
+from translate import Case, EvaluationSet, Export, Facts, Sample, TranslateError, UsageError
 from translate.pipeline import PixelCache, image_files, mix, shuffled
 from translate_datasets.idx import read_idx, shape_of
 from translate_datasets.images import PictureOptions, Pictures, Pixels, smooth_picture
 
 _NAMES = "classes.txt"  # names of the classes of IDX files, one a line
 _SHOWN = 10  # classes in a description
+_MADE = 200  # pictures of each class that an evaluation looks at
 
 
 class LabelledOptions(PictureOptions):
@@ -61,6 +63,47 @@ class Labelled(Pictures[LabelledOptions]):
     def facts(self) -> Facts:
         return Facts(channels=self.channels, classes=self.source.classes)
 
+    @classmethod
+    def evaluation(
+        cls,
+        folders: Sequence[Path],
+        options: LabelledOptions,
+        needs: Mapping[str, Any],
+        export: Export,
+        compare: Literal["pairs", "sets"] | None = None,
+        side: Literal["A", "B"] | None = None,
+    ) -> EvaluationSet:
+        """Return pictures of every class to be made, beside all real ones.
+
+        Where a folder has pictures for testing, no model has learned from those.
+        """
+        channels = 1 if export.mode[1] == "L" else 3
+        data = cls(folders, options.model_copy(update={"channels": channels}), needs)
+        sources = [data.source]
+        with contextlib.suppress(UsageError):
+            sources.append(find_source(folders, data.read, split="test"))
+        if any(one.classes != data.source.classes for one in sources):
+            raise UsageError(f"--data {folders[0]}: other classes for testing than for training")
+        places = [(source, place) for source in sources for place in range(len(source))]
+        classes = data.source.classes
+        return EvaluationSet(
+            "classes",
+            [
+                Case(f"{name}, seed {seed}", None, value=name, seed=seed, label=label)
+                for seed in range(_MADE)
+                for label, name in enumerate(classes)
+            ],
+            [partial(data.whole, source, place) for source, place in places],
+            labels=[source.label(place) for source, place in places],
+            unseen=sum(map(len, sources[1:])),
+            described=f"{_MADE} pictures of each of {len(classes)} classes, beside {len(places):,} "
+            "real ones",
+        )
+
+    def whole(self, source: ClassFolders | IdxFiles, place: int) -> Any:
+        """Return a picture as it is in samples, but always the same."""
+        return self.cut(source.at(place)[0], place)
+
     def __len__(self) -> int:
         return len(self.source)
 
@@ -92,6 +135,10 @@ class ClassFolders:
     def __len__(self) -> int:
         return len(self.files)
 
+    def label(self, place: int) -> int:
+        """Return the class of a picture."""
+        return self._labels[self.files[place]]
+
     def at(self, place: int) -> tuple[Any, int]:
         """Return a picture (H, W, C) and its class; the next one, if it cannot be read."""
         file, pixels = self.cache.at(self.files, place)
@@ -119,6 +166,10 @@ class IdxFiles:
     @cached_property
     def _pixels(self) -> NDArray[np.uint8]:
         return read_idx(self.images)
+
+    def label(self, place: int) -> int:
+        """Return the class of a picture."""
+        return int(self.labels[place])
 
     def at(self, place: int) -> tuple[Any, int]:
         """Return a picture (H, W, 1) and its class."""

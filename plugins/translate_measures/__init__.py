@@ -1,4 +1,4 @@
-"""The usual measures: of pairs (L1, PSNR, SSIM) and of sets (FID, KID)."""
+"""The usual measures: of pairs (L1, PSNR, SSIM, ab), of sets (FID, KID) and of classes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ def register_measures(register: RegisterMeasure) -> None:
         ("l1", "mean absolute difference from the target", "L1"),
         ("psnr", "peak signal-to-noise ratio to the target", "PSNR"),
         ("ssim", "structural similarity with the target", "SSIM"),
+        ("ab", "distance of colours from the target's, whatever their lightness", "AB"),
     ):
         register(
             name=name,
@@ -28,3 +29,9 @@ def register_measures(register: RegisterMeasure) -> None:
             compares="sets",
             factory=f"translate_measures.sets:{factory}",
         )
+    register(
+        name="classes",
+        summary="how often a picture shows the class asked for, and how varied a class is",
+        compares="classes",
+        factory="translate_measures.classes:Classes",
+    )

@@ -25,12 +25,18 @@ class Case:
     Attributes:
         name: for messages and sheets.
         source, target: a picture's file, or a function that makes its pixels, (H, W, C) uint8 or
-            uint16; read when they are needed.
+            uint16; read when they are needed. The source is None where no picture is read.
+        value: what is read then: a class's name, a prompt, or None for nothing but noise.
+        seed: what is drawn then depends on it.
+        label: the number of the class that was asked for.
     """
 
     name: str
-    source: PictureSource
+    source: PictureSource | None
     target: PictureSource | None = None
+    value: str | None = None
+    seed: int = 0
+    label: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,21 +44,26 @@ class EvaluationSet:
     """All that a model is tried on.
 
     Attributes:
-        compares: "pairs": every case has a target; "sets": ``real`` has pictures like the outputs.
+        compares: "pairs": every case has a target; "sets": ``real`` has pictures like the outputs;
+            "classes": these have labels, and so have the cases.
         cases: the inputs.
-        real: in sets, pictures as ``Case.target``.
+        real: in sets and classes, pictures as ``Case.target``.
+        labels: in classes, the number of each real picture's class.
+        unseen: in classes, how many real pictures, the last ones, no model has learned from.
         baselines: other ways from an input to an output, measured in the same table: (H, W, 3)
             float32 in [0, 255] to the same, at the output's size.
         described: one line that says what was found.
         unmatched: names of what has no partner; refused unless the user allows it.
     """
 
-    compares: Literal["pairs", "sets"]
+    compares: Literal["pairs", "sets", "classes"]
     cases: Sequence[Case]
     real: Sequence[PictureSource] = ()
     baselines: Mapping[str, Callable[[Pixels], Pixels]] = field(default_factory=dict)
     described: str = ""
     unmatched: Sequence[str] = ()
+    labels: Sequence[int] = ()
+    unseen: int = 0
 
 
 def read(source: PictureSource) -> Picture:

@@ -30,15 +30,17 @@ class Comparison:
 
     Attributes:
         name: of the input, for messages.
-        source: what the model was given, whole.
+        source: what the model was given, whole; None where it was given no picture.
         output: what came out; ``scale`` times the source's size.
         target: (H, W, 3) as ``output``; None where outputs have no targets of their own.
+        label: the number of the class that was asked for, where one was.
     """
 
     name: str
-    source: Pixels
+    source: Pixels | None
     output: Pixels
     target: Pixels | None = None
+    label: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,14 @@ class Measure(ABC, Generic[O]):
     def add_real(self, pixels: Pixels) -> None:
         """Take in one of the real pictures that the outputs should be like, each once."""
         return
+
+    def add_labelled(self, pixels: Pixels, label: int, *, unseen: bool) -> None:
+        """Take in a real picture of a known class.
+
+        Args:
+            unseen: no model has learned from it.
+        """
+        self.add_real(pixels)
 
     @abstractmethod
     def results(self) -> Sequence[Result]:

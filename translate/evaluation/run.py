@@ -17,7 +17,9 @@ from translate.evaluation.choosing import Makers
 from translate.evaluation.data import Case, EvaluationSet, PictureSource, as_measured, read
 from translate.evaluation.measure import Comparison, Measure, Pixels, Result
 from translate.files import show, system_reason
+from translate.images import Picture
 from translate.inference.engine import Engine, Finished, Prepared
+from translate.inference.generator import Generator
 from translate.registry import one_line
 
 # Of each model, the name of a measure beside each of its numbers.
@@ -58,7 +60,7 @@ class Evaluation:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | Generator,
         model: str,
         tried: EvaluationSet,
         makers: Makers,
@@ -85,14 +87,41 @@ class Evaluation:
 
     def __call__(self) -> Iterator[Measured]:
         """Yield what became of each case, and then of each real picture."""
-        for batch in self._batches():
+        if isinstance(self.engine, Generator):
+            yield from self._made(self.engine)
+        else:
+            yield from self._translated(self.engine)
+        for number, source in enumerate(self.tried.real):
+            yield self._show_real(source, number)
+
+    def _made(self, generator: Generator) -> Iterator[Measured]:
+        """Go through cases that have no picture."""
+        for start in range(0, len(self.tried.cases), self.batch_size):
+            cases = self.tried.cases[start : start + self.batch_size]
+            try:
+                requests = [generator.request(case.value, self.seed + case.seed) for case in cases]
+                pictures = list(generator.pictures(requests))
+            except Exception as error:
+                yield from (_failed(case.name, error) for case in cases)
+                continue
+            for case, picture in zip(cases, pictures, strict=True):
+                yield self._measure(case, None, picture)
+
+    def _translated(self, engine: Engine) -> Iterator[Measured]:
+        for batch in self._batches(engine):
             if isinstance(batch, Measured):
                 yield batch
                 continue
-            for work, result in zip(batch, self._run(batch), strict=True):
-                yield result if isinstance(result, Measured) else self._measure(work, result)
-        for number, source in enumerate(self.tried.real):
-            yield self._show_real(source, number)
+            for work, result in zip(batch, self._run(engine, batch), strict=True):
+                if isinstance(result, Measured):
+                    yield result
+                    continue
+                try:
+                    output = engine.finish(result)
+                except Exception as error:
+                    yield _failed(work.case.name, error)
+                    continue
+                yield self._measure(work.case, work.prepared.picture, output)
 
     def results(self) -> tuple[Results, list[str]]:
         """Return the numbers by model, and why there are none of a measure."""
@@ -107,17 +136,19 @@ class Evaluation:
                     problems.append(f"measure {name}, {model}: {_reason(error)}")
         return found, problems
 
-    def _batches(self) -> Iterator[Sequence[_Work] | Measured]:
+    def _batches(self, engine: Engine) -> Iterator[Sequence[_Work] | Measured]:
         """Read the cases, grouped by what may run together; what waits for company is bounded."""
         waiting: dict[Hashable, list[_Work]] = {}
         held = 0
         for case in self.tried.cases:
             try:
-                work = _Work(case, self.engine.prepare(read(case.source)))
+                if case.source is None:
+                    raise ImageError("no picture, which this model starts from")
+                work = _Work(case, engine.prepare(read(case.source)))
             except Exception as error:
                 yield _failed(case.name, error)
                 continue
-            key = self.engine.group(work.prepared)
+            key = engine.group(work.prepared)
             waiting.setdefault(key, []).append(work)
             held += _bytes([work])
             if held > _WAITING_BYTES:
@@ -128,27 +159,28 @@ class Evaluation:
                 yield waiting.pop(key)
         yield from waiting.values()
 
-    def _run(self, works: Sequence[_Work]) -> Sequence[Finished | Measured]:
+    def _run(self, engine: Engine, works: Sequence[_Work]) -> Sequence[Finished | Measured]:
         try:
             prepared = [work.prepared for work in works]
-            return self.engine.run(prepared, [self.seed] * len(works))
+            return engine.run(prepared, [self.seed] * len(works))
         except Exception as error:
             if len(works) == 1:
                 return [_failed(works[0].case.name, error)]
         # One by one, to find out which one it is.
-        return [result for work in works for result in self._run([work])]
+        return [result for work in works for result in self._run(engine, [work])]
 
-    def _measure(self, work: _Work, finished: Finished) -> Measured:
-        case = work.case
+    def _measure(self, case: Case, given: Picture | None, made: Picture) -> Measured:
         try:
-            source = as_measured(work.prepared.picture)
-            output = as_measured(self.engine.finish(finished))
+            source = None if given is None else as_measured(given)
+            output = as_measured(made)
             target = None
             if case.target is not None:
                 target = as_measured(read(case.target))
                 _refuse_other_size(output, target)
-            shown = {self.model: Comparison(case.name, source, output, target)}
+            shown = {self.model: Comparison(case.name, source, output, target, case.label)}
             for name, baseline in list(self.baselines.items()):
+                if source is None:
+                    continue
                 other = baseline(source)
                 if other.shape == output.shape:
                     shown[name] = Comparison(case.name, source, other, target)
@@ -181,7 +213,14 @@ class Evaluation:
     def _show_real(self, source: PictureSource, number: int) -> Measured:
         name = show(source) if isinstance(source, Path) else f"real picture {number + 1}"
         try:
-            self._add_real(as_measured(read(source)))
+            pixels = as_measured(read(source))
+            if self.tried.labels:
+                unseen = number >= len(self.tried.real) - self.tried.unseen
+                for measures in self.measures.values():
+                    for measure in measures.values():
+                        measure.add_labelled(pixels, self.tried.labels[number], unseen=unseen)
+            else:
+                self._add_real(pixels)
         except Exception as error:
             return _failed(name, error)
         return Measured(name)

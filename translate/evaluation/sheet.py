@@ -54,6 +54,7 @@ class Sheet:
         # Smallest first, by what to sort by; the number keeps equal ones in order.
         self._kept: list[tuple[float, int, str, list[Image.Image]]] = []
         self._seen = 0
+        self._titles: tuple[str, ...] = ()
 
     def add(self, comparison: Comparison, values: Mapping[str, float]) -> None:
         """Take in an output with its values by measure, if it belongs there as far as is known."""
@@ -65,7 +66,10 @@ class Sheet:
         self._seen += 1
         if len(self._kept) == self.rows and place > self._kept[-1][:2]:
             return
-        cells = [_cell(comparison.source, comparison.output), _cell(comparison.output)]
+        given = comparison.source
+        self._titles = ("output", "target") if given is None else ("input", "output", "target")
+        cells = [] if given is None else [_cell(given, comparison.output)]
+        cells.append(_cell(comparison.output))
         if comparison.target is not None:
             cells.append(_cell(comparison.target))
         text = show(comparison.name)
@@ -88,7 +92,7 @@ class Sheet:
         heights = [max(cell.height for cell in cells) + _LINE + _GAP for _, cells in rows]
         sheet = Image.new("RGB", (columns * width + _GAP, sum(heights) + _LINE), "white")
         draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT)
-        for column, title in enumerate(("input", "output", "target")[:columns]):
+        for column, title in enumerate(self._titles[:columns]):
             draw.text((column * width + _GAP, _GAP), title, "black", font)
         top = _LINE
         for (text, cells), height in zip(rows, heights, strict=True):

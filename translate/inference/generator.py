@@ -78,12 +78,21 @@ class Generator:
         Raises:
             UsageError: if the model knows no such class, or starts from something else.
         """
+        requests = [self.request(value, seed + place) for place in range(count)]
+        return [_as_image(picture) for picture in self.pictures(requests)]
+
+    def request(self, value: str | int | None, seed: int) -> Request:
+        """Return what is asked for as ``pictures`` takes it.
+
+        Raises:
+            UsageError: if the model knows no such class, or starts from something else.
+        """
         if (value is None) != (self.source == "noise"):
             raise UsageError(f"the model starts from {self.source}, not from {value!r}")
-        if value is not None:
-            value = read_value(str(value), self.model.header, model=self.model.header.method)
-        requests = [Request("", seed + place, value) for place in range(count)]
-        return [_as_image(picture) for picture in self.pictures(requests)]
+        if value is None:
+            return Request("", seed)
+        header = self.model.header
+        return Request(str(value), seed, read_value(str(value), header, model=header.method))
 
     def pictures(self, requests: Sequence[Request]) -> Iterator[Picture]:
         """Yield a picture for each request, in order.
