@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from translate import Batch, Export, Facts, Fit, Method, Phase, Settings
 from translate.bundle import Model, save_bundle
-from translate.model import Header
+from translate.model import Card, Header
 
 Mode = Literal["L", "RGB"]
 
@@ -127,9 +127,14 @@ def simple_model(**options: Any) -> Model:
 
 
 def save_simple(
-    path: Path, *, working_size: int | None = None, method: str = "simple", **options: Any
+    path: Path,
+    *,
+    working_size: int | None = None,
+    method: str = "simple",
+    training: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Path:
-    """Write a bundle."""
+    """Write a bundle; ``training`` is what its card tells of that."""
     built = SimpleOptions(**options)
     header = Header(
         method=method,
@@ -138,6 +143,7 @@ def save_simple(
         reads=(built.reads,),
         mode=built.mode,
         working_size=working_size,
+        card=Card(training=training or {}),
     )
     save_bundle(path, header, Arithmetic(built).state_dict())
     return path

@@ -454,7 +454,7 @@ from translate.pipeline import image_files, read_rgb
 
 class Halves(Dataset):
     @classmethod
-    def evaluation(cls, folders, needs, export, compare=None):
+    def evaluation(cls, folders, options, needs, export, compare=None, side=None):
         assert needs == {} and export.reads == {"image": "a"} and compare is None
         def half(path, side):
             pixels = read_rgb(path)

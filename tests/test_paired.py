@@ -20,7 +20,8 @@ from translate.method import Batch
 from translate.options import Facts, build
 from translate.pipeline.cache import OnDevice
 from translate.pipeline.loader import collate
-from translate_datasets.paired import Paired, PairedOptions, as_edges, as_grey
+from translate_datasets.making import as_edges, as_grey
+from translate_datasets.paired import Paired, PairedOptions
 
 CPU = torch.device("cpu")
 

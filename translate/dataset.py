@@ -37,8 +37,8 @@ class Dataset(ABC, Generic[O]):
             folders: what the user gave with ``--data``.
             options: ours.
             needs: what ``Method.data`` says that the data set must know: "domains" it learns
-                from, what its networks take of a side ("multiple_of", "minimum"), or the "size"
-                of the squares that they make.
+                from, what its networks take of a side ("multiple_of", "minimum"), the "size" of
+                the squares that they make, or the "input" that its models are given ("grey").
 
         Raises:
             UsageError: if the folders do not hold what this kind needs.
@@ -60,9 +60,11 @@ class Dataset(ABC, Generic[O]):
     def evaluation(
         cls,
         folders: Sequence[Path],
+        options: O,
         needs: Mapping[str, Any],
         export: Export,
         compare: Literal["pairs", "sets"] | None = None,
+        side: Literal["A", "B"] | None = None,
     ) -> EvaluationSet:
         """Return what ``translate evaluate`` tries a model that learned from this kind of data on.
 
@@ -71,16 +73,18 @@ class Dataset(ABC, Generic[O]):
 
         Args:
             folders: what the user gave with ``--data``.
+            options: those that the model was trained with, as far as that is known.
             needs: as for training.
             export: the model's: which side it reads, and which it should come to look like.
             compare: what the user asks for; None: whatever the folders hold.
+            side: the one that the user wants translated; None: the one that the model reads.
 
         Raises:
             UsageError: if the folders do not hold that.
         """
         from translate.evaluation.folders import find
 
-        return find(folders, export, compare)
+        return find(folders, export, compare, side)
 
     @property
     def facts(self) -> Facts:

@@ -8,26 +8,32 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor
 
-from translate import Batch, Dataset, Facts, Sample, Settings, UsageError
+from translate import (
+    Batch,
+    Dataset,
+    EvaluationSet,
+    Export,
+    Facts,
+    Sample,
+    Settings,
+    UsageError,
+)
 from translate.pipeline import (
     PixelCache,
     cut,
     draws,
     flip,
     jitter_colour,
-    lab_to_rgb,
     mix,
     random_box,
     read_rgb,
-    rgb_to_lab,
     shuffled,
     zoom_box,
 )
+from translate_datasets.making import as_edges, as_grey
 from translate_datasets.pairing import pairs_in, single_pictures
 
 Pixels = NDArray[np.uint8]
@@ -124,6 +130,26 @@ class Paired(Dataset[PairedOptions]):
                 (folder / f"train{side}").mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(folder / f"train{side}" / f"{number}.png"), one)
         return {"mode": "crop", "size": size}
+
+    @classmethod
+    def evaluation(
+        cls,
+        folders: Sequence[Path],
+        options: PairedOptions,
+        needs: Mapping[str, Any],
+        export: Export,
+        compare: Literal["pairs", "sets"] | None = None,
+        side: Literal["A", "B"] | None = None,
+    ) -> EvaluationSet:
+        """Return pairs, read as in training, but whole."""
+        from translate_datasets.whole import WholePairs  # which is one of these
+
+        if compare == "sets":
+            return super().evaluation(folders, options, needs, export, compare, side)
+        if side is not None:
+            way = {"A": "a2b", "B": "b2a"}[side]
+            options = options.model_copy(update={"direction": way})
+        return WholePairs(folders, options, needs).tried()
 
     @property
     def facts(self) -> Facts:
@@ -256,23 +282,3 @@ def _in_channels(pixels: Pixels, channels: int) -> Pixels:
     if channels == pixels.shape[2]:
         return pixels
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))[..., None]
-
-
-def as_grey(images: Tensor) -> Tensor:
-    """Return the greys (N, 1, H, W) in [-1, 1] that are as light as images (N, C, H, W)."""
-    if images.shape[1] == 1:
-        return images
-    lab = rgb_to_lab(images)
-    return lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], 1))[:, :1]
-
-
-def as_edges(images: Tensor) -> Tensor:
-    """Return Canny's edges (N, 1, H, W) of images in [-1, 1]: black (-1) lines on white (1).
-
-    Source: Canny 1986; the lines are what kornia finds with its usual thresholds.
-    """
-    from kornia.filters import canny
-
-    _, edges = canny((images + 1) / 2)
-    drawn: Tensor = 1 - 2 * edges
-    return drawn

@@ -52,6 +52,35 @@ def single_pictures(folders: Sequence[Path]) -> list[Path]:
     return image_files(folder / "train" if (folder / "train").is_dir() else folder)
 
 
+def held_out_pairs(folders: Sequence[Path]) -> Sequence[Path]:
+    """Return where ``pairs_in`` is to look for what a model is tried on.
+
+    In one folder that is testA and testB, else A and B, else what it trains on.
+
+    Raises:
+        UsageError: if the folder has none of them.
+    """
+    if len(folders) != 1 or not folders[0].is_dir():
+        return folders
+    [folder] = folders
+    for prefix in ("test", "", "train"):
+        sides = folder / f"{prefix}A", folder / f"{prefix}B"
+        if all(side.is_dir() for side in sides):
+            return sides
+    raise UsageError(
+        f"--data {folder}: needs the folders testA and testB inside, or A and B; give --data "
+        "twice, or a CSV file of pairs, or say with data.pairs how they come"
+    )
+
+
+def held_out_pictures(folders: Sequence[Path]) -> Sequence[Path]:
+    """Return where ``single_pictures`` is to look: in ``test`` or ``val``, if a folder has it."""
+    if len(folders) != 1:
+        return folders
+    inside = [folders[0] / name for name in ("test", "val")]
+    return [place for place in inside if place.is_dir()][:1] or folders
+
+
 def _two(folders: Sequence[Path]) -> tuple[Path, Path]:
     for folder in folders:
         if not folder.is_dir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from translate import Batch, Dataset, Sample, Settings, UsageError
+from translate import Batch, Case, Dataset, EvaluationSet, Export, Sample, Settings, UsageError
 from translate.pipeline import (
     PixelCache,
     cut,
@@ -28,6 +29,7 @@ from translate.pipeline import (
     shuffled,
     zoom_box,
 )
+from translate_datasets.making import CONSTANT, colour_baselines, grey_of
 
 Pixels = NDArray[np.uint8]
 
@@ -60,6 +62,7 @@ class Unpaired(Dataset[UnpairedOptions]):
     """Gives samples {"a": picture, "b": picture}, each domain shuffled on its own.
 
     ``needs["domains"]`` may name fewer domains; a single one is read from a plain folder too.
+    ``needs["input"]`` is "grey" where a model is given greys, and its output held against colours.
     """
 
     Options = UnpairedOptions
@@ -94,6 +97,31 @@ class Unpaired(Dataset[UnpairedOptions]):
                 )
                 cv2.imwrite(str(folder / f"train{domain}" / f"{number}.png"), pixels)
         return {"mode": "crop", "size": size}
+
+    @classmethod
+    def evaluation(
+        cls,
+        folders: Sequence[Path],
+        options: UnpairedOptions,
+        needs: Mapping[str, Any],
+        export: Export,
+        compare: Literal["pairs", "sets"] | None = None,
+        side: Literal["A", "B"] | None = None,
+    ) -> EvaluationSet:
+        """Return the pictures of two sides; or greys of photographs, for methods that colour."""
+        if needs.get("input") != "grey" or len(folders) != 1 or compare == "sets":
+            return super().evaluation(folders, options, needs, export, compare, side)
+        folder = _held_out(folders[0], side or "A")
+        files = image_files(folder)
+        return EvaluationSet(
+            "pairs",
+            [
+                Case(str(file.relative_to(folder)), partial(_grey, file), partial(read_rgb, file))
+                for file in files
+            ],
+            baselines=colour_baselines([partial(read_rgb, file) for file in files]),
+            described=f"{len(files)} photographs in {folder}, made grey; {CONSTANT}",
+        )
 
     @property
     def working_size(self) -> int | None:
@@ -162,6 +190,18 @@ class Unpaired(Dataset[UnpairedOptions]):
             )
         self._local.distort.set_random_seed(seed % 2**32)
         return self._local.distort(image=pixels)["image"]
+
+
+def _held_out(folder: Path, side: str) -> Path:
+    """Return where a folder has what a model of one side is tried on; at last, what trained it."""
+    if not folder.is_dir():
+        raise UsageError(f"--data {folder}: no such folder")
+    inside = [folder / name for name in (f"test{side}", "test", f"train{side}")]
+    return next((place for place in inside if place.is_dir()), folder)
+
+
+def _grey(file: Path) -> Pixels:
+    return grey_of(read_rgb(file))
 
 
 def _folders(folders: Sequence[Path], wanted: Sequence[str]) -> dict[str, Path]:

@@ -85,7 +85,7 @@ class Colorize(Method[ColorizeOptions]):
     @classmethod
     def data(cls, options: ColorizeOptions) -> Mapping[str, object]:
         unit = options.fold * 2**options.halvings
-        return {"domains": ("a",), "multiple_of": unit, "minimum": unit}
+        return {"domains": ("a",), "input": "grey", "multiple_of": unit, "minimum": unit}
 
     def phases(self) -> Sequence[Phase]:
         learn = Optimizer(lr=1e-3, betas=(0.9, 0.999), schedule="cosine")

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from translate.evaluation.run import Evaluation, Results
     from translate.evaluation.sheet import Order, Sheet
     from translate.inference.engine import Engine
+    from translate.inference.generator import Generator
 
+_AT_ONCE = 16  # pictures made at once, where nobody says otherwise
 _LISTED = 5  # names of pictures without partners
 
 
@@ -32,10 +34,11 @@ _LISTED = 5  # names of pictures without partners
     "--data",
     "folders",
     multiple=True,
-    metavar="DIR",
+    metavar="PATH",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder with testA and testB (or A and B); twice for inputs and targets.",
+    help="What is like the training data: a folder with testA and testB (or A and B), a CSV file "
+    "of pairs; twice for two folders.",
 )
 @click.option(
     "--input",
@@ -68,7 +71,8 @@ _LISTED = 5  # names of pictures without partners
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A run-time option of the model's method, or MEASURE.KEY.",
+    help="A run-time option of the model's method, or MEASURE.KEY; data.KEY reads data otherwise "
+    "than the model was trained with.",
 )
 @click.option(
     "--size",
@@ -113,7 +117,7 @@ _LISTED = 5  # names of pictures without partners
 def evaluate(
     model: str,
     folders: tuple[Path, ...],
-    side: str | None,
+    side: Literal["A", "B"] | None,
     compare: Literal["pairs", "sets"] | None,
     allow_missing: bool,
     names: tuple[str, ...],
@@ -132,9 +136,9 @@ def evaluate(
 ) -> None:
     """Measure how good a model is on pictures of your own.
 
-    The pictures of one side of DIR are translated as 'translate MODEL' does, and what comes out is
-    held against the other side: each against its own target where names match, else all against
-    all.
+    The pictures of one side of PATH are translated as 'translate MODEL' does, and what comes out is
+    held against the other side: each against its own target where they are pairs, else all against
+    all. The data is read as when the model was trained.
 
     \b
     translate evaluate mine --data facades/ --sheet facades.png
@@ -148,28 +152,31 @@ def evaluate(
     from translate.bundle import load_bundle
     from translate.evaluation.choosing import choose, evaluation_set, split
     from translate.evaluation.run import Evaluation
+    from translate.inference.generator import Generator
     from translate.inference.translator import Translator
 
     measured, run_time = split(parse_assignments(assignments))
     loaded = load_bundle(entry.path)
-    tried = evaluation_set(loaded, folders, side=side, compare=compare)
+    data = measured.pop("data", None)
+    tried = evaluation_set(loaded, folders, side=side, compare=compare, data=data)
     if tried.unmatched and not allow_missing:
         raise UsageError(
             f"no partner for {_listed(tried.unmatched)}; --allow-missing leaves them aside, "
             "--compare sets does without partners"
         )
-    translator = Translator(
-        loaded,
-        settings=run_time,
-        device=device,
-        precision=precision or ("fp32" if tried.compares == "pairs" else "auto"),
-        size=size,
-    )
-    engine = translator.engine
+    precision = precision or ("fp32" if tried.compares == "pairs" else "auto")
+    engine: Engine | Generator
+    if "image" in loaded.header.reads:
+        engine = Translator(
+            loaded, settings=run_time, device=device, precision=precision, size=size
+        ).engine
+        batch_size = engine.batch_size(batch_size)
+    else:
+        engine = Generator(loaded, settings=run_time, device=device, precision=precision)
     shared = {"inception": inception} if inception else {}
     makers, notes = choose(names, tried.compares, measured, shared, engine.device)
     evaluation = Evaluation(
-        engine, entry.name, tried, makers, batch_size=engine.batch_size(batch_size), seed=seed
+        engine, entry.name, tried, makers, batch_size=batch_size or _AT_ONCE, seed=seed
     )
     drawn = _sheet(evaluation, sheet, sheet_rows, sheet_order) if sheet else None
     if not quiet:
@@ -184,7 +191,12 @@ def evaluate(
         click.echo(f"failed: {problem}", err=True)
     how = _how(engine, seed, run_time)
     if as_json:
-        facts = {"model": entry.name, "compares": tried.compares, "cases": len(tried.cases)}
+        facts = {
+            "model": entry.name,
+            "data": tried.described,
+            "compares": tried.compares,
+            "cases": len(tried.cases),
+        }
         print_json(_as_json(results, how, **facts, failed=failures + problems))
     else:
         _print(results, how)
@@ -257,12 +269,15 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _how(engine: Engine, seed: int, settings: Mapping[str, Any]) -> str:
+def _how(engine: Engine | Generator, seed: int, settings: Mapping[str, Any]) -> str:
     """Return how the model was run, which every number depends on."""
+    from translate.inference.engine import Engine
+
+    limit = engine.size if isinstance(engine, Engine) else None
     size = (
         "whole pictures"
-        if engine.size is None
-        else f"pictures of more than {engine.size}×{engine.size} pixels translated at that many"
+        if limit is None
+        else f"pictures of more than {limit}×{limit} pixels translated at that many"
     )
     said = "".join(f"{name}={value}; " for name, value in settings.items())
     precision = str(engine.dtype).removeprefix("torch.")

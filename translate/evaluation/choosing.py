@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,8 @@ from translate.errors import UsageError
 from translate.evaluation.data import EvaluationSet
 from translate.evaluation.measure import Measure
 from translate.host import the_host
-from translate.options import Settings, build
+from translate.inference.requests import starts_from
+from translate.options import Settings, build, merge
 
 Makers = Mapping[str, Callable[[], Measure[Any]]]
 
@@ -24,39 +24,51 @@ def evaluation_set(
     model: Model,
     folders: Sequence[Path],
     *,
-    side: str | None = None,
+    side: Literal["A", "B"] | None = None,
     compare: Literal["pairs", "sets"] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> EvaluationSet:
     """Return what the folders hold for a model, as the reader of its training data sees them.
 
     Args:
-        side: "A" or "B", the one to translate; None: the one that the model reads.
+        side: the one to translate; None: the one that the model reads.
+        data: the reader's options where they are not those of the training.
 
     Raises:
         UsageError: if the model reads no pictures, or the folders do not hold what it needs.
     """
-    reads = set(model.export.reads)
-    if reads != {"image"}:
+    source = starts_from(model.header)
+    if source not in ("image", "class", "noise"):
         raise UsageError(
-            f"the method {model.header.method!r} starts from {' and '.join(sorted(reads))}, "
-            "not from a picture alone; that cannot be evaluated yet"
+            f"the method {model.header.method!r} starts from {source}, not from a picture alone; "
+            "that cannot be evaluated yet"
         )
-    export = model.export
-    if side is not None:
-        export = replace(export, reads={"image": side.lower()}, like=None)
-    host, kind = the_host(), type(model.method)
-    data = host.method(model.header.method).data
-    known = any(data in (entry.name, entry.kind) for entry in host.datasets.values())
-    reader: type[Dataset[Any]] = host.load_dataset(data) if known else Dataset
-    return reader.evaluation(folders, kind.data(model.method.options), export, compare)
+    if source != "image" and (side or compare):
+        raise UsageError(f"model {model.header.method}: reads no picture, so there are no sides")
+    host, training = the_host(), model.header.card.training
+    name = training.get("dataset") or host.method(model.header.method).data
+    known = any(name in (entry.name, entry.kind) for entry in host.datasets.values())
+    reader: type[Dataset[Any]] = host.load_dataset(name) if known else Dataset
+    options = build(reader.Options, merge(_trained(reader, training), data or {}), what="data")
+    needs = type(model.method).data(model.method.options)
+    return reader.evaluation(folders, options, needs, model.export, compare, side)
+
+
+def _trained(reader: type[Dataset[Any]], training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the reader's options that a model was trained with; none of one that was imported."""
+    values = training.get("data")
+    if not isinstance(values, Mapping):
+        return {}
+    # A model of an older version may have some that there are no more.
+    return {key: value for key, value in values.items() if key in reader.Options.model_fields}
 
 
 def split(given: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Return what ``--set`` says of measures, by name, and what it says of the model's run."""
+    """Return what ``--set`` says of measures and ``data``, by name, and of the model's run."""
     measures = {
         name: dict(values)
         for name, values in given.items()
-        if name in the_host().measures and isinstance(values, Mapping)
+        if (name in the_host().measures or name == "data") and isinstance(values, Mapping)
     }
     return measures, {name: value for name, value in given.items() if name not in measures}
 
@@ -72,7 +84,7 @@ def choose(
 
     Args:
         names: those asked for; none: all that apply and need nothing that was not given.
-        compares: what there is, "pairs" or "sets"; pairs are two sets as well.
+        compares: what there is, "pairs", "sets" or "classes"; all are two sets as well.
         given: options of measures, by name.
         shared: options for every measure that has them.
 
@@ -84,9 +96,10 @@ def choose(
     needs: dict[str, list[str]] = {}  # what is not given -> the measures that need it
     for name in dict.fromkeys(names) or host.measures:
         entry = host.measure(name)
-        if entry.compares == "pairs" and compares != "pairs":
+        if entry.compares != compares and entry.compares != "sets":
             if names:
-                raise UsageError(f"measure {name}: compares pairs, and no names match here")
+                why = "no names match here" if entry.compares == "pairs" else "there are none here"
+                raise UsageError(f"measure {name}: compares {entry.compares}, and {why}")
             continue
         kind = entry.load()
         fields = kind.Options.model_fields

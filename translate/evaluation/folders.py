@@ -18,7 +18,10 @@ _SIDES = ("A", "B")
 
 
 def find(
-    folders: Sequence[Path], export: Export, compare: Literal["pairs", "sets"] | None = None
+    folders: Sequence[Path],
+    export: Export,
+    compare: Literal["pairs", "sets"] | None = None,
+    side: Literal["A", "B"] | None = None,
 ) -> EvaluationSet:
     """Return the pictures that a model of that export is tried on.
 
@@ -26,11 +29,12 @@ def find(
         folders: one with testA and testB (or A and B) in it, or two: inputs, then targets.
         export: says which side it reads and which it should come to look like.
         compare: None: pairs where any two names match, whatever their suffixes, else sets.
+        side: which it is to read, where the user says so.
 
     Raises:
         UsageError: if the folders do not hold that.
     """
-    inputs, targets = _sides(folders, export)
+    inputs, targets = _sides(folders, side or _side(export.reads.get("image")) or "A")
     left, right = image_files(inputs), image_files(targets)
     matching = {_stem(inputs, path) for path in left} & {_stem(targets, path) for path in right}
     if compare == "sets" or (compare is None and not matching):
@@ -64,8 +68,8 @@ def _unchanged(pixels: Pixels) -> Pixels:
     return pixels
 
 
-def _sides(folders: Sequence[Path], export: Export) -> tuple[Path, Path]:
-    """Return the folders of the inputs and of the targets."""
+def _sides(folders: Sequence[Path], reads: str) -> tuple[Path, Path]:
+    """Return the folders of the inputs, which are side ``reads``, and of the targets."""
     for folder in folders:
         if not os.path.isdir(folder):
             raise UsageError(f"--data {show(folder)}: no such folder")
@@ -73,7 +77,6 @@ def _sides(folders: Sequence[Path], export: Export) -> tuple[Path, Path]:
         return folders[0], folders[1]
     if len(folders) != 1:
         raise UsageError(f"--data: {len(folders)} folders; give one with testA and testB, or two")
-    reads = _side(export.reads.get("image")) or "A"
     other = _SIDES[1 - _SIDES.index(reads)]
     for prefix in ("test", ""):
         pair = folders[0] / f"{prefix}{reads}", folders[0] / f"{prefix}{other}"

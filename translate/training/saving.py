@@ -103,6 +103,7 @@ class Saver:
             "images": self.trainer.images,
             "device": self.trainer.device.type,
             "version": translate.__version__,
+            "dataset": plan["dataset"],
             "data": plan["data"],
             "settings": plan["training"],
         }
