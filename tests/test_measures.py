@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import kornia
 import numpy as np
 import pytest
 import torch
@@ -19,7 +20,7 @@ import translate_measures.sets
 from translate import Comparison, Measure, Result, Settings, TranslateError, UsageError
 from translate_measures.distances import frechet_distance, kernel_distances
 from translate_measures.inception import Extractor, extractor
-from translate_measures.pairs import L1, PSNR, SSIM
+from translate_measures.pairs import AB, L1, PSNR, SSIM
 from translate_measures.sets import FID, KID, KIDOptions, SetOptions
 
 CPU = torch.device("cpu")
@@ -112,6 +113,19 @@ def test_a_picture_smaller_than_ssims_window_is_refused() -> None:
     x = picture(0, 10, 30)
     with pytest.raises(TranslateError, match="30×10 is smaller"):
         SSIM(Settings(), CPU).add(pair(x, x))
+
+
+def test_the_distance_of_colours_is_that_of_their_a_and_b() -> None:
+    x, y = picture(0, 300), picture(1, 300)  # more rows than are taken at once
+    found = result(AB(Settings(), CPU), pair(x, y), pair(x, x))
+    lab = [kornia.color.rgb_to_lab(torch.from_numpy(p / 255).permute(2, 0, 1)) for p in (x, y)]
+    expected = (lab[0] - lab[1])[1:].square().sum(0).sqrt().mean()
+    assert found.value == pytest.approx(float(expected) / 2, rel=1e-3)
+    assert "CIE Lab" in found.protocol
+    assert "mean of 2 pictures" in found.protocol
+    dark, light = np.full((9, 9, 3), 30, np.float32), np.full((9, 9, 3), 220, np.float32)
+    assert AB(Settings(), CPU).value(dark, light) == pytest.approx(0, abs=1e-6)
+    assert not AB.larger_is_better
 
 
 # Sets

@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from translate import Comparison, Measure, Result, Settings, TranslateError
+from translate.pipeline import rgb_to_lab
 
 Pixels = NDArray[np.float32]  # (H, W, 3) in [0, 255]
 
 _RANGE = 255.0
-_BAND_ROWS = 128  # of SSIM at once: a large picture's dozen maps of doubles fill the memory
+_BAND_ROWS = 128  # at once: a large picture's dozen maps of doubles fill the memory
 
 
 class PairMeasure(Measure[Settings]):
@@ -26,6 +27,7 @@ class PairMeasure(Measure[Settings]):
 
     title: ClassVar[str]
     protocol: ClassVar[str]
+    space: ClassVar[str] = "RGB"
     unit: ClassVar[str] = ""
     decimals: ClassVar[int] = 4
 
@@ -48,7 +50,7 @@ class PairMeasure(Measure[Settings]):
         if not self._values:
             return []
         count = len(self._values)
-        protocol = f"{self.protocol}, RGB, border 0, mean of {count:,} pictures"
+        protocol = f"{self.protocol}, {self.space}, border 0, mean of {count:,} pictures"
         if equal := sum(map(math.isinf, self._values)):
             protocol += f", of which {equal:,} equal their targets"
         mean = math.fsum(self._values) / count if not equal else math.inf
@@ -73,6 +75,25 @@ class PSNR(PairMeasure):
     def value(self, output: Pixels, target: Pixels) -> float:
         squared = float(np.square(output - target).mean(dtype=np.float64))
         return 10 * math.log10(_RANGE**2 / squared) if squared else math.inf
+
+
+class AB(PairMeasure):
+    """Distance of colours, whatever their lightness: 0 where equal; greys are 0 from each other."""
+
+    title, protocol, decimals = "ab distance", "mean distance in (a, b) of each pixel", 2
+    space = "CIE Lab of sRGB, white D65"
+    larger_is_better = False
+
+    def value(self, output: Pixels, target: Pixels) -> float:
+        total = 0.0
+        for top in range(0, len(output), _BAND_ROWS):
+            bands = (pixels[top : top + _BAND_ROWS] for pixels in (output, target))
+            x, y = (
+                rgb_to_lab(torch.from_numpy(band).permute(2, 0, 1)[None].double() / 127.5 - 1)
+                for band in bands
+            )  # (1, 3, rows, W)
+            total += float((x - y)[0, 1:].norm(dim=0).sum())
+        return total / output[..., 0].size
 
 
 class SSIM(PairMeasure):
