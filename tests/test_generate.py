@@ -163,6 +163,16 @@ def test_a_file_that_cannot_be_written_is_one_failure() -> None:
     assert made() == ["out/1.png", "out/2.png", "out/3.png"]
 
 
+def test_pictures_made_in_batches_are_those_made_one_by_one() -> None:
+    generator = translate.Generator(translate.load_model("insects"), device="cpu")
+    requests = [generator.request(n % 3, seed) for n, seed in enumerate((5, 6, 5, 9, 2))]
+    alone = [picture.pixels.astype(int) for picture in generator.pictures(requests)]
+    generator.together = 3  # as on a GPU
+    for one, other in zip(alone, generator.pictures(requests), strict=True):
+        assert np.abs(one - other.pixels).max() <= 1
+    assert (alone[0] != alone[3]).any()
+
+
 def test_python_makes_what_the_command_makes() -> None:
     run("insects", "bee", "--seed", "3", "--count", "2", "-o", "out")
     insects = translate.Generator(translate.load_model("insects"), device="cpu")

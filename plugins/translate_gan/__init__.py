@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate.hookspecs import RegisterMethod, hookimpl
+from translate.hookspecs import RegisterMethod, RegisterModel, hookimpl
 
 
 @hookimpl
@@ -20,4 +20,14 @@ def register_methods(register: RegisterMethod) -> None:
         source="class",
         data="labelled",
         factory="translate_gan.conditional:ConditionalGAN",
+    )
+
+
+@hookimpl
+def register_models(register: RegisterModel) -> None:
+    register(
+        name="digits",
+        method="cgan",
+        summary="handwritten digits, of the class that is asked for",
+        file="models/digits.safetensors",
     )
