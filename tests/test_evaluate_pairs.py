@@ -259,6 +259,20 @@ def test_ground_and_channels_are_those_of_training(tmp_path: Path) -> None:
     assert pixels_of(case.target).tolist() == np.zeros((20, 20, 3)).tolist()
 
 
+def test_what_fails_is_one_line_whatever_its_name(
+    trained: Callable[..., Path], tmp_path: Path
+) -> None:
+    save(tmp_path / "data" / "fine.png", noise(0, 20, 24, 3))
+    (tmp_path / "data" / "two\nlines.png").write_bytes(b"")
+    model = trained(pairs="side-by-side")
+    result = evaluate(model, "--data", tmp_path / "data", "--measure", "l1", "-q")
+    assert result.exit_code == 1
+    failed, counted = result.stderr.splitlines()
+    assert failed.startswith("failed: two\\nlines.png: ")
+    assert failed.endswith("empty file")
+    assert "1 of 2 pictures failed" in counted
+
+
 def test_greys_of_photographs_are_measured_beside_grey_and_one_colour(
     fake_plugin: FakePlugin, tmp_path: Path
 ) -> None:

@@ -207,7 +207,7 @@ class Evaluation:
         if comparison.target is not None:
             self._add_real(comparison.target)
         reasons = "; ".join(f"measure {name}: {reason}" for name, reason in problems.items())
-        failure = f"{comparison.name}: {reasons}" if reasons else None
+        failure = f"{show(comparison.name)}: {reasons}" if reasons else None
         return Measured(comparison.name, failure, comparison, values)
 
     def _show_real(self, source: PictureSource, number: int) -> Measured:
@@ -242,7 +242,7 @@ def _refuse_other_size(output: Pixels, target: Pixels) -> None:
 
 
 def _failed(name: str, error: Exception) -> Measured:
-    return Measured(name, f"{name}: {_reason(error)}")
+    return Measured(name, f"{show(name)}: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:
