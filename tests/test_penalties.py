@@ -32,6 +32,12 @@ def test_the_penalties_of_a_linear_critic_are_known() -> None:
     assert r1_penalty(critic, real).item() == pytest.approx(25 / 2)
 
 
+def test_a_critic_may_give_one_number_a_picture() -> None:
+    real, _, _ = pairs()
+    critic = linear()
+    assert r1_penalty(lambda x: critic(x)[:, 0], real).item() == pytest.approx(25 / 2)
+
+
 def test_the_critic_learns_from_them() -> None:
     real, fake, share = pairs()
     slope, direction = 5, WEIGHTS / 5

@@ -77,6 +77,6 @@ def _gradients(critic: Critic, x: Tensor) -> Tensor:
     """Return each score's gradient by its own picture, (N, numbers in a picture)."""
     x = wide(x.detach()).requires_grad_()  # a new tensor: nothing leaks into the batch
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
-        scores = wide(critic(x)).flatten(1).mean(1)
+        scores = wide(critic(x)).reshape(len(x), -1).mean(1)
         (gradients,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
     return gradients.flatten(1)
