@@ -36,6 +36,8 @@ def _loads(code: str, **environment: str) -> str:
         ["plugins"],
         ["evaluate", "-h"],
         ["models", "-h"],
+        ["walk", "-h"],
+        ["mix", "-h"],
     ],
     ids=" ".join,
 )
