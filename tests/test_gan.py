@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
+from PIL import Image
 from torch import Tensor
 
+from tiny import save_picture
+from translate.cli.group import cli
 from translate.errors import UsageError
 from translate.method import Batch, Step
 from translate.options import Facts, build
 from translate.testing import check_method
-from translate_gan.conditional import ConditionalGAN, ConditionalGANOptions
+from translate.training.plan import make_plan, split_assignments
+from translate.training.run import Run
+from translate_gan.conditional import Conditional, ConditionalGAN, ConditionalGANOptions
 from translate_gan.method import GAN, GANOptions
 from translate_gan.networks import Encoder, Generator, Scores, halvings
 
@@ -170,3 +177,40 @@ def test_a_conditional_gan_needs_classes() -> None:
         cgan(Facts(channels=1))
     with pytest.raises(UsageError, match="judged=projection adds to scores"):
         cgan(judged="projection", adversarial="began", critic_norm="none")
+
+
+def test_what_is_trained_makes_the_classes_of_its_folders(home: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        save_picture(tmp_path / "data" / ("cat", "dog")[number % 2] / f"{number}.png", number)
+    words = ["train", "cgan", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")]
+    words += ["--images", "8", "--batch-size", "4", "--device", "cpu", "-q", "--name", "pets"]
+    words += [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    with Image.open(next((tmp_path / "run" / "samples").glob("*.png"))) as grid:
+        assert grid.size == (8 * 18 - 2, 8 * 18 - 2)
+    out = tmp_path / "dog.png"
+    result = CliRunner().invoke(cli, ["pets", "dog", "--seed", "1", "-o", str(out), "-q"])
+    assert result.exit_code == 0, result.output
+    with Image.open(out) as picture:
+        assert (picture.size, picture.mode) == ((16, 16), "RGB")
+
+
+def test_a_grid_of_classes_is_in_their_order(tmp_path: Path) -> None:
+    for name, grey in (("black", 0), ("white", 255)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.new("RGB", (16, 16), (grey,) * 3).save(tmp_path / "data" / name / "a.png")
+    groups = split_assignments({**SMALL, "training": {"images": 8, "batch_size": 4}})
+    plan = make_plan("cgan", (str(tmp_path / "data"),), None, {}, groups)
+    run = Run(tmp_path / "run", plan, device="cpu", resume=False)
+    network = run.trainer.method.generator
+    assert isinstance(network, Conditional)
+    for one in (network, run.trainer.averages["generator"].network):
+        one.forward = lambda codes, conditions: (
+            conditions[:, 1].view(-1, 1, 1, 1).expand(-1, 3, 16, 16) * 2 - 1
+        )
+    path = run.previews.save(tmp_path / "grid.png")
+    with Image.open(path) as grid:
+        seen = [grid.getpixel((x * 18, y * 18))[0] for y in range(8) for x in range(8)]  # type: ignore[index]
+    assert seen == sorted(seen)
+    assert set(seen) == {0, 255}
