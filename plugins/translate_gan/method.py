@@ -84,12 +84,18 @@ class GANOptions(AdversarialOptions):
 
 
 def generator_of(
-    o: GANOptions, channels: int, conditions: int = 0, *, norm: Norm
+    o: GANOptions, channels: int, conditions: int = 0, *, norm: Norm, bounded: bool = True
 ) -> Generator | DenseGenerator:
     """Return a network from codes, with so many numbers beside them, to pictures."""
     if o.network == "fully-connected":
         return DenseGenerator(
-            o.code, conditions, channels=channels, size=o.size, width=o.width, norm=norm
+            o.code,
+            conditions,
+            channels=channels,
+            size=o.size,
+            width=o.width,
+            norm=norm,
+            bounded=bounded,
         )
     return Generator(
         o.code,
@@ -99,6 +105,7 @@ def generator_of(
         width=o.width,
         norm=norm,
         upsample=o.upsample,
+        bounded=bounded,
     )
 
 
@@ -118,7 +125,7 @@ def critic_of(
     )
     if o.adversarial != "began":
         return Scores(encoder, classes=classes, projected=projected, spectral=o.critic_spectral)
-    decoder = generator_of(o, channels, conditions, norm=o.critic_norm)
+    decoder = generator_of(o, channels, conditions, norm=o.critic_norm, bounded=False)
     return AutoEncoder(encoder, decoder, o.code, classes=classes)
 
 

@@ -48,6 +48,7 @@ class Generator(nn.Module):
         codes, conditions: how many numbers it starts from.
         channels, size: of the pictures.
         width: channels before the last doubling; they halve on the way there.
+        bounded: end with tanh.
 
     Source: Radford et al. 2015, arXiv:1511.06434, figure 1 and section 3.
     """
@@ -62,6 +63,7 @@ class Generator(nn.Module):
         width: int = 64,
         norm: Norm = "batch",
         upsample: Upsample = "transposed",
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         widths = widths_of(size, width)[::-1]
@@ -72,7 +74,8 @@ class Generator(nn.Module):
         for ins, outs in pairwise(widths):
             parts += [doubling(ins, outs, upsample, bias=norm == "none"), _norm(norm, outs)]
             parts.append(nn.ReLU(True))
-        self.layers = nn.Sequential(*parts, doubling(widths[-1], channels, upsample), nn.Tanh())
+        parts.append(doubling(widths[-1], channels, upsample))
+        self.layers = nn.Sequential(*parts, nn.Tanh() if bounded else nn.Identity())
 
     def forward(self, codes: Tensor, conditions: Tensor) -> Tensor:
         x = self.project(torch.cat([codes, conditions], 1))
@@ -95,6 +98,7 @@ class DenseGenerator(nn.Module):
         size: int,
         width: int = 64,
         norm: Norm = "batch",
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         self.shape = (channels, size, size)
@@ -103,7 +107,8 @@ class DenseGenerator(nn.Module):
         for outs in (4 * width, 8 * width):
             parts += [nn.Linear(ins, outs), _flat_norm(norm, outs), nn.ReLU(True)]
             ins = outs
-        self.layers = nn.Sequential(*parts, nn.Linear(ins, channels * size**2), nn.Tanh())
+        parts.append(nn.Linear(ins, channels * size**2))
+        self.layers = nn.Sequential(*parts, nn.Tanh() if bounded else nn.Identity())
 
     def forward(self, codes: Tensor, conditions: Tensor) -> Tensor:
         pixels: Tensor = self.layers(torch.cat([codes, conditions], 1))
@@ -233,6 +238,8 @@ class Scores(nn.Module):
 
 class AutoEncoder(nn.Module):
     """BEGAN's discriminator: an encoder, and a generator that brings its code back.
+
+    The generator has no tanh, whose flat ends can hold what it reconstructs for good.
 
     Source: Berthelot et al. 2017, arXiv:1703.10717, figure 1.
     """
