@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate.hookspecs import RegisterImporter, RegisterMethod, hookimpl
+from translate.hookspecs import RegisterImporter, RegisterMethod, RegisterModel, hookimpl
 
 
 @hookimpl
@@ -20,6 +20,16 @@ def register_methods(register: RegisterMethod) -> None:
         source="image",
         data="unpaired",
         factory="translate_pix2pix.colorize:Colorize",
+    )
+
+
+@hookimpl
+def register_models(register: RegisterModel) -> None:
+    register(
+        name="colorize",
+        method="colorize",
+        summary="gives grey photographs of landscapes colours",
+        file="models/colorize.safetensors",
     )
 
 
