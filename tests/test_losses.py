@@ -142,6 +142,12 @@ def test_a_pools_contents_are_saved_and_loaded() -> None:
 def test_a_pool_does_not_care_how_images_are_batched() -> None:
     images, keys = torch.randn(12, 1, 2, 2), seeds(*range(12))
     one, four = ImagePool(3), ImagePool(3)
-    singly = [one(image, key) for image, key in zip(images.split(1), keys.split(1), strict=True)]
-    parts = [four(image, key) for image, key in zip(images.split(4), keys.split(4), strict=True)]
+    singly = [
+        one(image, key)
+        for image, key in zip(torch.split(images, 1), torch.split(keys, 1), strict=True)
+    ]
+    parts = [
+        four(image, key)
+        for image, key in zip(torch.split(images, 4), torch.split(keys, 4), strict=True)
+    ]
     assert torch.equal(torch.cat(singly), torch.cat(parts))
