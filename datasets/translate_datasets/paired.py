@@ -9,16 +9,14 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from translate import (
     Batch,
-    Dataset,
     EvaluationSet,
     Export,
     Facts,
     Sample,
-    Settings,
     UsageError,
 )
 from translate.pipeline import (
@@ -28,11 +26,10 @@ from translate.pipeline import (
     flip,
     jitter_colour,
     mix,
-    random_box,
     read_rgb,
     shuffled,
-    zoom_box,
 )
+from translate_datasets.cutting import CutOptions, Cutting
 from translate_datasets.making import as_edges, as_grey
 from translate_datasets.pairing import pairs_in, single_pictures
 
@@ -42,7 +39,7 @@ Channels = Literal[1, 3]
 _GROUNDS = {"black": 0, "grey": 128, "white": 255}
 
 
-class PairedOptions(Settings):
+class PairedOptions(CutOptions):
     """How pictures become pairs, and pairs become samples."""
 
     pairs: Literal["folders", "side-by-side", "grey", "edges"] = Field(
@@ -66,28 +63,12 @@ class PairedOptions(Settings):
     ground: Literal["white", "grey", "black"] = Field(
         default="white", description="what transparent pictures are laid on"
     )
-    mode: Literal["resize-and-crop", "zoom", "crop", "native"] = Field(
-        default="resize-and-crop",
-        description="resize-and-crop: squeeze to load×load, then crop; zoom: crop a random share "
-        "of the picture and resize it; crop: cut from the picture as it is; native: whole",
-    )
-    size: int = Field(default=256, ge=16, le=4096, description="pixels of a sample's sides")
-    load: int = Field(default=286, ge=16, le=4096, description="sides before resize-and-crop cuts")
-    zoom: float = Field(default=0.5, gt=0, le=1, description="smallest share of the area zoom cuts")
-    flip: bool = Field(default=True, description="mirror half of the pairs")
-    colour: float = Field(default=0.0, ge=0, le=1, description="strength of colour changes")
     colour_of: Literal["input", "both"] = Field(
         default="input", description="both: one change for both sides, where both are photographs"
     )
 
-    @model_validator(mode="after")
-    def _crop_fits(self) -> PairedOptions:
-        if self.mode == "resize-and-crop" and self.load < self.size:
-            raise ValueError(f"load ({self.load}) must be at least size ({self.size})")
-        return self
 
-
-class Paired(Dataset[PairedOptions]):
+class Paired(Cutting[PairedOptions]):
     """Gives samples {"a": picture, "b": picture} of the same place; a is what is translated.
 
     Both halves of a pair go through everything as one picture of more channels, so that no cut
@@ -101,14 +82,6 @@ class Paired(Dataset[PairedOptions]):
         self, folders: Sequence[Path], options: PairedOptions, needs: Mapping[str, Any]
     ) -> None:
         super().__init__(folders, options, needs)
-        self._multiple, self._least = needs.get("multiple_of", 1), needs.get("minimum", 1)
-        if options.mode != "native" and (
-            options.size % self._multiple or options.size < self._least
-        ):
-            raise UsageError(
-                f"data.size={options.size}: this method needs a multiple of {self._multiple}, "
-                f"at least {self._least}"
-            )
         self._missing: list[str] = []
         self._partners: dict[Path, Path] = {}
         if options.pairs == "folders":
@@ -160,10 +133,6 @@ class Paired(Dataset[PairedOptions]):
         same = channels[0] == channels[1]
         return Facts(channels=channels[0], channels_out=None if same else channels[1])
 
-    @property
-    def working_size(self) -> int | None:
-        return None if self.options.mode == "native" else self.options.size
-
     def __len__(self) -> int:
         return len(self.files)
 
@@ -176,10 +145,9 @@ class Paired(Dataset[PairedOptions]):
     def sample(self, number: int, seed: int) -> Sample:
         place = shuffled(number, len(self.files), seed)
         file, pixels = self._pixels.at(self.files, place)
-        box = self._box(pixels.shape[0], pixels.shape[1], mix(seed, number), file)
-        size, labels = self.options.size if self.options.mode == "zoom" else None, self._labels
+        box = self.box(pixels.shape[0], pixels.shape[1], mix(seed, number), file)
         return {
-            self._name(side): cut(half, box, size, nearest=side in labels)
+            self._name(side): cut(half, box, self.resized, nearest=side in self._labels)
             for side, half in self._halves(pixels)
         }
 
@@ -254,21 +222,6 @@ class Paired(Dataset[PairedOptions]):
             how = cv2.INTER_NEAREST_EXACT
         resized = cv2.resize(pixels, shape[::-1], interpolation=how)
         return np.asarray(resized, dtype=np.uint8).reshape(*shape, -1)
-
-    def _box(self, height: int, width: int, seed: int, file: Path) -> tuple[int, int, int, int]:
-        """Return the top, left, height and width of a sample's place in its pair."""
-        o, multiple = self.options, self._multiple
-        least = {"crop": o.size, "native": self._least}.get(o.mode, 1)
-        if min(height, width) < least:
-            raise UsageError(
-                f"{file}: {width}×{height} is too small for data.mode={o.mode}, which needs "
-                f"{least}×{least}; lower data.size, or set data.mode=zoom"
-            )
-        if o.mode == "native":
-            return 0, 0, height - height % multiple, width - width % multiple
-        if o.mode == "zoom":
-            return zoom_box(height, width, seed, share=o.zoom)
-        return random_box(height, width, o.size, seed)
 
     def _halves(self, pixels: Any) -> list[tuple[str, Any]]:
         """Return the files' sides, and which channels of a pair are theirs."""

@@ -13,9 +13,9 @@ import albumentations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from translate import Batch, Case, Dataset, EvaluationSet, Export, Sample, Settings, UsageError
+from translate import Batch, Case, EvaluationSet, Export, Sample, UsageError
 from translate.pipeline import (
     PixelCache,
     cut,
@@ -24,41 +24,24 @@ from translate.pipeline import (
     image_files,
     jitter_colour,
     mix,
-    random_box,
     read_rgb,
     shuffled,
-    zoom_box,
 )
+from translate_datasets.cutting import CutOptions, Cutting
 from translate_datasets.making import CONSTANT, colour_baselines, grey_of
 
 Pixels = NDArray[np.uint8]
 
 
-class UnpairedOptions(Settings):
+class UnpairedOptions(CutOptions):
     """How pictures become samples."""
 
-    mode: Literal["resize-and-crop", "zoom", "crop", "native"] = Field(
-        default="resize-and-crop",
-        description="resize-and-crop: squeeze to load×load, then crop; zoom: crop a random share "
-        "of the picture and resize it; crop: cut from the picture as it is; native: whole",
-    )
-    size: int = Field(default=256, ge=16, le=4096, description="pixels of a sample's sides")
-    load: int = Field(default=286, ge=16, le=4096, description="sides before resize-and-crop cuts")
-    zoom: float = Field(default=0.5, gt=0, le=1, description="smallest share of the area zoom cuts")
     distort: float = Field(
         default=0.0, ge=0, le=1, description="strength of turns and tilts; 1 turns by up to 20°"
     )
-    flip: bool = Field(default=True, description="mirror half of the samples")
-    colour: float = Field(default=0.0, ge=0, le=1, description="strength of colour changes")
-
-    @model_validator(mode="after")
-    def _crop_fits(self) -> UnpairedOptions:
-        if self.mode == "resize-and-crop" and self.load < self.size:
-            raise ValueError(f"load ({self.load}) must be at least size ({self.size})")
-        return self
 
 
-class Unpaired(Dataset[UnpairedOptions]):
+class Unpaired(Cutting[UnpairedOptions]):
     """Gives samples {"a": picture, "b": picture}, each domain shuffled on its own.
 
     ``needs["domains"]`` may name fewer domains; a single one is read from a plain folder too.
@@ -71,14 +54,6 @@ class Unpaired(Dataset[UnpairedOptions]):
         self, folders: Sequence[Path], options: UnpairedOptions, needs: Mapping[str, Any]
     ) -> None:
         super().__init__(folders, options, needs)
-        self._multiple, self._least = needs.get("multiple_of", 1), needs.get("minimum", 1)
-        if options.mode != "native" and (
-            options.size % self._multiple or options.size < self._least
-        ):
-            raise UsageError(
-                f"data.size={options.size}: this method needs a multiple of {self._multiple}, "
-                f"at least {self._least}"
-            )
         wanted: Sequence[str] = needs.get("domains", ("a", "b"))
         self.files = {domain: image_files(f) for domain, f in _folders(folders, wanted).items()}
         every = [file for files in self.files.values() for file in files]
@@ -123,10 +98,6 @@ class Unpaired(Dataset[UnpairedOptions]):
             described=f"{len(files)} photographs in {folder}, made grey; {CONSTANT}",
         )
 
-    @property
-    def working_size(self) -> int | None:
-        return None if self.options.mode == "native" else self.options.size
-
     def __len__(self) -> int:
         return max(len(files) for files in self.files.values())
 
@@ -161,21 +132,11 @@ class Unpaired(Dataset[UnpairedOptions]):
         return np.asarray(cv2.resize(pixels, (side, side), interpolation=how), dtype=np.uint8)
 
     def _cut(self, pixels: Any, seed: int, file: Path) -> Any:
-        o, multiple = self.options, self._multiple
         height, width = pixels.shape[:2]
-        least = {"crop": o.size, "native": self._least}.get(o.mode, 1)
-        if min(height, width) < least:
-            raise UsageError(
-                f"{file}: {width}×{height} is too small for data.mode={o.mode}, which needs "
-                f"{least}×{least}; lower data.size, or set data.mode=zoom"
-            )
-        if o.distort:
+        box = self.box(height, width, seed, file)
+        if self.options.distort:
             pixels = self._distorted(pixels, seed)
-        if o.mode == "native":
-            return pixels[: height - height % multiple, : width - width % multiple]
-        if o.mode == "zoom":
-            return cut(pixels, zoom_box(height, width, seed, share=o.zoom), o.size)
-        return cut(pixels, random_box(height, width, o.size, seed))
+        return cut(pixels, box, self.resized)
 
     def _distorted(self, pixels: Any, seed: int) -> Any:
         if not isinstance(pixels, np.ndarray):
