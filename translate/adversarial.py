@@ -178,6 +178,7 @@ class Discriminator(nn.Module):
         self.together = not mixes
         self.turns = 0  # turns settled
         self._seen_since: dict[str, list[Tensor]] = {}  # the last report
+        self._clip()  # the generator's first turn comes before the first settling
 
     def optimizer(self, default: Optimizer) -> Optimizer:
         """Return ``default`` with what the objective's paper trains both players with."""
@@ -249,12 +250,16 @@ class Discriminator(nn.Module):
     def settle(self) -> None:
         """Do what follows each of its optimizer steps: clip weights, move BEGAN's balance."""
         self.turns += 1
+        self._clip()
+        if isinstance(self.objective, Equilibrium):
+            self.objective.settle()
+
+    @torch.no_grad()
+    def _clip(self) -> None:
         if self.options.adversarial == "wgan":
             limit = self.options.weight_clip
             for parameter in self.network.parameters():
                 parameter.clamp_(-limit, limit)
-        if isinstance(self.objective, Equilibrium):
-            self.objective.settle()
 
     @torch.no_grad()
     def report(self) -> dict[str, Tensor]:
