@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -82,7 +83,20 @@ def global_mean(x: Tensor, dims: Sequence[int] | None = None) -> Tensor:
     mean = x.mean() if dims is None else x.mean(tuple(dims))
     if not dist.is_initialized():
         return mean
-    from torch.distributed.nn.functional import all_reduce
-
-    total: Tensor = all_reduce(mean)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(mean)
     return total / dist.get_world_size()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; so is its gradient, since each process's loss hangs on it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total: Tensor = _Sum.apply(gradient)
+        return total

@@ -7,6 +7,7 @@ that a penalty takes itself.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from translate.errors import UsageError
 from translate.losses.precision import wide
+from translate.runtime import global_mean
 
 
 def rank() -> int:
@@ -50,7 +52,10 @@ def joined(device: str) -> Iterator[str]:
     dist.init_process_group("gloo" if device == "cpu" else "cpu:gloo,cuda:nccl")
     try:
         yield device
+        meet()  # one that left earlier would pull the connection from under the others
     finally:
+        # What the connection's threads would give back only while Python ends would abort it.
+        gc.collect()
         dist.destroy_process_group()
 
 
@@ -112,16 +117,14 @@ class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         """Any of the three kinds has been taken over."""
 
     def forward(self, x: Tensor) -> Tensor:
-        from torch.distributed.nn.functional import all_reduce
-
         if not (self.training or self.running_mean is None):
             return super().forward(x)
         dims = [d for d in range(x.ndim) if d != 1]
         shape = [-1 if d == 1 else 1 for d in range(x.ndim)]
         full, world = wide(x), dist.get_world_size()
-        mean = all_reduce(full.mean(dims)) / world  # type: ignore[no-untyped-call]
+        mean = global_mean(full, dims)
         centred = full - mean.view(shape)
-        var = all_reduce(centred.square().mean(dims)) / world  # type: ignore[no-untyped-call]
+        var = global_mean(centred.square(), dims)
         if self.training and self.running_mean is not None and self.running_var is not None:
             samples = x.numel() // x.shape[1] * world
             self._remember(mean.detach(), var.detach() * samples / max(1, samples - 1))
