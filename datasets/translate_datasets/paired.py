@@ -214,14 +214,9 @@ class Paired(Cutting[PairedOptions]):
             )
 
     def _resized(self, pixels: Pixels, shape: tuple[int, int], side: str) -> Pixels:
-        if pixels.shape[:2] == shape:
-            return pixels
-        smaller = pixels.shape[0] > shape[0] and pixels.shape[1] > shape[1]
-        how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-        if side in self._labels:
-            how = cv2.INTER_NEAREST_EXACT
-        resized = cv2.resize(pixels, shape[::-1], interpolation=how)
-        return np.asarray(resized, dtype=np.uint8).reshape(*shape, -1)
+        whole = (0, 0, *pixels.shape[:2])
+        resized: Pixels = cut(pixels, whole, shape, nearest=side in self._labels)
+        return resized
 
     def _halves(self, pixels: Any) -> list[tuple[str, Any]]:
         """Return the files' sides, and which channels of a pair are theirs."""

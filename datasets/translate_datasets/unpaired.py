@@ -126,10 +126,8 @@ class Unpaired(Cutting[UnpairedOptions]):
         pixels = read_rgb(file)
         if self.options.mode != "resize-and-crop":
             return pixels
-        side = self.options.load
-        smaller = pixels.shape[0] > side and pixels.shape[1] > side
-        how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(pixels, (side, side), interpolation=how), dtype=np.uint8)
+        squeezed: Pixels = cut(pixels, (0, 0, *pixels.shape[:2]), self.options.load)
+        return squeezed
 
     def _cut(self, pixels: Any, seed: int, file: Path) -> Any:
         height, width = pixels.shape[:2]

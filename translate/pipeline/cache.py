@@ -119,10 +119,9 @@ class InFiles:
         self.folder.mkdir(parents=True, exist_ok=True)
         # Other threads and processes may write the same picture now: each under a name of its own.
         part = place.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+        # Not straight into the file, where numpy does not notice that the disk is full.
         whole = io.BytesIO()
-        np.save(
-            whole, pixels
-        )  # not into the file, where numpy does not notice that the disk is full
+        np.save(whole, pixels)
         try:
             with part.open("wb") as file:
                 file.write(whole.getbuffer())
@@ -238,8 +237,9 @@ class PixelCache:
         Raises:
             UsageError: if the device has no room for it.
         """
-        need, limit = self.bytes(), self.store.limit
-        if not need or not limit:
+        limit = self.store.limit
+        need = self.bytes() if limit else 0
+        if not need:
             return ""
         about = f"about {_size(need)} for {len(self._files):,} pictures"
         if need <= limit:

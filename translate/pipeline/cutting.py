@@ -38,21 +38,24 @@ def zoom_box(
     return 0, 0, height, width
 
 
-def cut(pixels: Any, box: Box, size: int | None = None, *, nearest: bool = False) -> Any:
-    """Return a part of (H, W, C) uint8, resized to ``size``×``size`` if that is given.
+def cut(
+    pixels: Any, box: Box, size: int | tuple[int, int] | None = None, *, nearest: bool = False
+) -> Any:
+    """Return a part of (H, W, C) uint8, resized to ``size`` (or height and width) if given.
 
     A tensor is cut and resized where it lies. ``nearest`` mixes no colours: for labels.
     """
     top, left, height, width = box
     part = pixels[top : top + height, left : left + width]
-    if size is None or (height, width) == (size, size):
+    shape = (size, size) if isinstance(size, int) else size
+    if shape is None or (height, width) == shape:
         return part
     if isinstance(part, Tensor):
         planes = part.permute(2, 0, 1)[None].float()
         how = {"mode": "nearest-exact"} if nearest else {"mode": "bicubic", "antialias": True}
-        resized = F.interpolate(planes, (size, size), **how)
+        resized = F.interpolate(planes, shape, **how)
         return resized[0].round().clamp(0, 255).to(part.dtype).permute(1, 2, 0)
-    smaller = height > size and width > size
+    smaller = height > shape[0] and width > shape[1]
     how_cv = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     how_cv = cv2.INTER_NEAREST_EXACT if nearest else how_cv
-    return cv2.resize(part, (size, size), interpolation=how_cv).reshape(size, size, -1)
+    return cv2.resize(part, shape[::-1], interpolation=how_cv).reshape(*shape, -1)

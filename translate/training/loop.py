@@ -24,7 +24,6 @@ from translate.training.phases import (
     player_changes,
     set_modes,
 )
-from translate.training.processes import share_batch_norm
 from translate.training.settings import TrainingSettings
 
 
@@ -47,7 +46,7 @@ class Trainer:
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # sizes stay the same: let it choose once
         self.method = in_channels_last(method.to(device))
-        share_batch_norm(self.method)
+        processes.share_batch_norm(self.method)
         self.settings, self.device, self.dtype = settings, device, dtype
         phases = method.phases()
         changes = player_changes(settings, [phase.name for phase in phases])

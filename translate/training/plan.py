@@ -120,6 +120,11 @@ def _located(init: str) -> str:
     return os.path.abspath(init)
 
 
+def recipe_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe that a resolved plan amounts to."""
+    return {"method": plan["method"]} | {group: plan[group] for group in GROUPS}
+
+
 def store(path: Path, plan: Mapping[str, Any]) -> None:
     """Write a resolved plan.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from translate.training.plan import recipe_of
 from translate.training.toml import as_toml
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ def describe(run: Run, workers: int) -> str:
     The options are a recipe: what stands before the networks can be given to ``--recipe``.
     """
     plan, trainer = run.plan, run.trainer
-    groups = {"options", "data", "training", "card"}
-    recipe = {"method": plan["method"]} | {g: v for g, v in plan.items() if g in groups}
-    lines = [as_toml(recipe)]
+    lines = [as_toml(recipe_of(plan))]
     lines.append(f"# data: {plan['found']}")
     for name, network in trainer.method.named_children():
         count = sum(p.numel() for p in network.parameters())

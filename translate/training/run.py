@@ -202,9 +202,7 @@ class Run:
         try:
             yield
         except Diverged as error:
-            now, text = self.trainer.images, str(error)
-            self.log.alarm(now, "diverged", text)
-            self._notify("training_alarmed", images=now, alarm="diverged", text=text)
+            self._alarm("diverged", str(error))
             raise
         finally:
             self._notify("training_ended", images=self.trainer.images)
@@ -212,6 +210,11 @@ class Run:
     def _notify(self, event: str, **arguments: Any) -> None:
         if not processes.rank():
             the_host().notify(event, run=self.folder, **arguments)
+
+    def _alarm(self, name: str, text: str) -> None:
+        images = self.trainer.images
+        self.log.alarm(images, name, text)
+        self._notify("training_alarmed", images=images, alarm=name, text=text)
 
     def _begin(self) -> None:
         if not processes.rank():
@@ -231,23 +234,24 @@ class Run:
         """Log, show and save whatever has come due since ``before`` images."""
         now, s = self.trainer.images, self.settings
         scalars: Mapping[str, float] = {}
-        if before // s.log_every != now // s.log_every or now >= s.images:
+
+        def due(every: int) -> bool:
+            return before // every != now // every
+
+        if due(s.log_every) or now >= s.images:
             self.log.add(self.previews.observe(), images=0, waited=0)
             scalars = self.log.line(now)
             self._notify("training_logged", images=now, scalars=scalars)
             for alarm in self.health.line(now, scalars):
-                self.log.alarm(now, alarm.name, alarm.text)
-                self._notify("training_alarmed", images=now, alarm=alarm.name, text=alarm.text)
+                self._alarm(alarm.name, alarm.text)
                 if not processes.rank():
                     say(f"alarm: {alarm.text}")
         progress(now, scalars)
-        if (before // s.sample_every != now // s.sample_every or before == 0) and (
-            not processes.rank()
-        ):
+        if (due(s.sample_every) or before == 0) and not processes.rank():
             path = self.previews.save(self.folder / "samples" / f"{now:08}.png")
             self._notify("samples_saved", path=path, images=now)
-        kept = s.snapshot_every and before // s.snapshot_every != now // s.snapshot_every
-        if kept or (before // s.save_every != now // s.save_every and now < s.images):
+        kept = s.snapshot_every and due(s.snapshot_every)
+        if kept or (due(s.save_every) and now < s.images):
             made = self._save()
             if kept and made:
                 self.saver.snapshot(made)

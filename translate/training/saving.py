@@ -24,7 +24,7 @@ from translate.method import Export
 from translate.model import SUFFIX, Card, Header
 from translate.training import checkpoint
 from translate.training.loop import Trainer
-from translate.training.plan import GROUPS
+from translate.training.plan import recipe_of
 from translate.training.toml import as_toml
 
 LAST = "last.pt"
@@ -49,9 +49,8 @@ class Saver:
         Raises:
             TranslateError: if a file cannot be written.
         """
-        recipe = {"method": self.plan["method"]} | {group: self.plan[group] for group in GROUPS}
         with replacing(self.folder / "recipe.toml") as file:
-            file.write(as_toml(recipe).encode())
+            file.write(as_toml(recipe_of(self.plan)).encode())
         with replacing(self.folder / "environment.json") as file:
             file.write(json.dumps(environment(self.trainer), indent=2).encode())
 
