@@ -20,8 +20,9 @@ import translate_measures.sets
 from translate import Comparison, Measure, Result, Settings, TranslateError, UsageError
 from translate_measures.distances import frechet_distance, kernel_distances
 from translate_measures.inception import Extractor, extractor
-from translate_measures.pairs import AB, L1, PSNR, SSIM
+from translate_measures.pairs import AB, L1, PSNR, SSIM, LikenessOptions
 from translate_measures.sets import FID, KID, KIDOptions, SetOptions
+from translate_measures.spaces import luma
 
 CPU = torch.device("cpu")
 
@@ -59,7 +60,7 @@ def test_psnr_of_a_known_difference() -> None:
     x = picture(0)
     half = x.copy()
     half[:10] += 8  # the mean square is 32
-    found = result(PSNR(Settings(), CPU), pair(x, x + 5), pair(half, x))
+    found = result(PSNR(LikenessOptions(), CPU), pair(x, x + 5), pair(half, x))
     expected = [20 * math.log10(255 / 5), 10 * math.log10(255**2 / 32)]
     assert found.value == pytest.approx(sum(expected) / 2)
     assert (found.unit, found.decimals) == ("dB", 2)
@@ -68,7 +69,7 @@ def test_psnr_of_a_known_difference() -> None:
 
 def test_psnr_of_equal_pictures_is_infinite_and_says_so() -> None:
     x = picture(0)
-    found = result(PSNR(Settings(), CPU), pair(x, x), pair(x, x + 1))
+    found = result(PSNR(LikenessOptions(), CPU), pair(x, x), pair(x, x + 1))
     assert found.value == math.inf
     assert "of which 1 equal their targets" in found.protocol
 
@@ -97,22 +98,67 @@ def ssim(x: Pixels, y: Pixels) -> float:
 def test_ssim_is_that_of_its_paper() -> None:
     x = picture(0)
     noisy = x + np.random.default_rng(2).normal(0, 30, x.shape).astype(np.float32)
-    found = result(SSIM(Settings(), CPU), pair(noisy, x))
+    found = result(SSIM(LikenessOptions(), CPU), pair(noisy, x))
     assert 0.5 < found.value < 0.97
     assert found.value == pytest.approx(ssim(noisy, x), abs=1e-9)
-    assert result(SSIM(Settings(), CPU), pair(x, x)).value == pytest.approx(1)
+    assert result(SSIM(LikenessOptions(), CPU), pair(x, x)).value == pytest.approx(1)
 
 
 def test_ssim_of_a_tall_picture_is_that_of_the_whole() -> None:
     x = picture(0, 139, 13)  # 129 rows of windows: one more than are taken at once
     noisy = x + np.random.default_rng(2).normal(0, 30, x.shape).astype(np.float32)
-    assert SSIM(Settings(), CPU).value(noisy, x) == pytest.approx(ssim(noisy, x), abs=1e-9)
+    assert SSIM(LikenessOptions(), CPU).add(pair(noisy, x)) == pytest.approx(
+        ssim(noisy, x), abs=1e-9
+    )
 
 
 def test_a_picture_smaller_than_ssims_window_is_refused() -> None:
     x = picture(0, 10, 30)
     with pytest.raises(TranslateError, match="30×10 is smaller"):
-        SSIM(Settings(), CPU).add(pair(x, x))
+        SSIM(LikenessOptions(), CPU).add(pair(x, x))
+
+
+def test_luma_is_that_of_bt_601_in_whole_numbers() -> None:
+    # Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255 of black, white, red, green, blue, and one.
+    colours = [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (100, 50, 200)]
+    found = luma(np.array([colours], np.float32))
+    assert found.dtype == np.float32
+    assert found[0, :, 0].tolist() == [16, 235, 81, 145, 41, 86]
+
+
+def test_psnr_and_ssim_can_be_taken_on_luma_or_on_both() -> None:
+    black, red = np.zeros((20, 24, 3), np.float32), np.zeros((20, 24, 3), np.float32)
+    red[..., 0] = 255  # luma 81, where black has 16
+    by = {space: PSNR(LikenessOptions(space=space), CPU) for space in ("rgb", "y", "both")}
+    assert by["y"].add(pair(red, black)) == pytest.approx(20 * math.log10(255 / 65))
+    assert by["rgb"].add(pair(red, black)) == pytest.approx(10 * math.log10(3))
+    assert by["both"].add(pair(red, black)) == pytest.approx(10 * math.log10(3))  # the first
+    first, second = by["both"].results()
+    assert [first.name, second.name] == ["PSNR", "PSNR Y"]
+    assert [first.value, second.value] == [by["rgb"].results()[0].value, by["y"].results()[0].value]
+    assert "RGB" in first.protocol
+    assert "luma Y of ITU-R BT.601 in [16, 235], rounded" in second.protocol
+    x, y = picture(0, 139, 13), picture(1, 139, 13)  # more rows than are taken at once
+    measure = SSIM(LikenessOptions(space="both"), CPU)
+    measure.add(pair(x, y))
+    colours, luminance = measure.results()
+    assert [colours.name, luminance.name] == ["SSIM", "SSIM Y"]
+    assert colours.value == pytest.approx(ssim(x, y), abs=1e-9)
+    grey_x, grey_y = (np.repeat(luma(p), 3, axis=2) for p in (x, y))
+    assert luminance.value == pytest.approx(ssim(grey_x, grey_y), abs=1e-9)
+
+
+def test_a_border_is_left_out() -> None:
+    x = picture(0, 150, 40)
+    framed = x + 5
+    framed[:4], framed[-4:], framed[:, :4], framed[:, -4:] = 0, 0, 0, 0
+    found = result(PSNR(LikenessOptions(border=4), CPU), pair(framed, x))
+    assert found.value == pytest.approx(20 * math.log10(255 / 5))
+    assert "border 4" in found.protocol
+    inside = SSIM(LikenessOptions(), CPU).add(pair(framed[4:-4, 4:-4], x[4:-4, 4:-4]))
+    assert SSIM(LikenessOptions(border=4), CPU).add(pair(framed, x)) == inside
+    with pytest.raises(TranslateError, match="40×150 has nothing inside a border of 20 pixels"):
+        PSNR(LikenessOptions(border=20), CPU).add(pair(framed, x))
 
 
 def test_the_distance_of_colours_is_that_of_their_a_and_b() -> None:
@@ -124,7 +170,7 @@ def test_the_distance_of_colours_is_that_of_their_a_and_b() -> None:
     assert "CIE Lab" in found.protocol
     assert "mean of 2 pictures" in found.protocol
     dark, light = np.full((9, 9, 3), 30, np.float32), np.full((9, 9, 3), 220, np.float32)
-    assert AB(Settings(), CPU).value(dark, light) == pytest.approx(0, abs=1e-6)
+    assert AB(Settings(), CPU).add(pair(dark, light)) == pytest.approx(0, abs=1e-6)
     assert not AB.larger_is_better
 
 
