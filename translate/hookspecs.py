@@ -96,7 +96,8 @@ class RegisterMeasure(Protocol):
             name: what ``translate evaluate --measure`` takes.
             summary: one line for ``translate measures``.
             compares: "pairs": each output with its own target; "sets": all outputs with real
-                pictures that they should be like; "classes": with those of the class asked for.
+                pictures that they should be like; "classes": with those of the class asked for;
+                "captions": with captions, and with real pictures that have some.
             factory: "package.module:Class", a subclass of ``translate.Measure``.
         """
 

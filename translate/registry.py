@@ -28,7 +28,7 @@ BUILT_IN = (
 )
 RESERVED = frozenset([*BUILT_IN, "benchmark", "download", "export", "help", "new", "version"])
 SOURCES = ("image", "text", "class", "noise")
-COMPARES = ("pairs", "sets", "classes")
+COMPARES = ("pairs", "sets", "classes", "captions")
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _FACTORY = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")

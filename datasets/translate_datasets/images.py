@@ -92,7 +92,7 @@ class Pictures(Dataset[O], Generic[O]):
                 images = jitter_colour(images, o.colour, chance[:, 1:])
             if o.flip:
                 images = flip(images, chance[:, 0])
-        return Batch({**batch.tensors, "image": images}, batch.seeds)
+        return Batch({**batch.tensors, "image": images}, batch.seeds, batch.texts)
 
     def cut(self, pixels: Any, seed: int) -> Any:
         """Return the sample that this seed makes of (H, W, C) uint8."""

@@ -38,7 +38,7 @@ def evaluation_set(
         UsageError: if the model reads no pictures, or the folders do not hold what it needs.
     """
     source = starts_from(model.header)
-    if source not in ("image", "class", "noise"):
+    if source not in ("image", "class", "text", "noise"):
         raise UsageError(
             f"the method {model.header.method!r} starts from {source}, not from a picture alone; "
             "that cannot be evaluated yet"
@@ -51,7 +51,13 @@ def evaluation_set(
     reader: type[Dataset[Any]] = host.load_dataset(name) if known else Dataset
     options = build(reader.Options, merge(_trained(reader, training), data or {}), what="data")
     needs = type(model.method).data(model.method.options)
-    return reader.evaluation(folders, options, needs, model.export, compare, side)
+    tried = reader.evaluation(folders, options, needs, model.export, compare, side)
+    if source == "text" and tried.compares != "captions":
+        raise UsageError(
+            f"the method {model.header.method!r} starts from text, not from a picture, and {name} "
+            "data has no captions"
+        )
+    return tried
 
 
 def _trained(reader: type[Dataset[Any]], training: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +90,7 @@ def choose(
 
     Args:
         names: those asked for; none: all that apply and need nothing that was not given.
-        compares: what there is, "pairs", "sets" or "classes"; all are two sets as well.
+        compares: what there is, "pairs", "sets", "classes" or "captions"; all are two sets as well.
         given: options of measures, by name.
         shared: options for every measure that has them.
 

@@ -29,6 +29,7 @@ class Case:
         value: what is read then: a class's name, a prompt, or None for nothing but noise.
         seed: what is drawn then depends on it.
         label: the number of the class that was asked for.
+        unseen: no model has learned what is asked for, such as a caption that was held out.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Case:
     value: str | None = None
     seed: int = 0
     label: int | None = None
+    unseen: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +47,21 @@ class EvaluationSet:
 
     Attributes:
         compares: "pairs": every case has a target; "sets": ``real`` has pictures like the outputs;
-            "classes": these have labels, and so have the cases.
+            "classes": these have labels, and so have the cases; "captions": these have captions,
+            and so have the cases, as their values.
         cases: the inputs.
-        real: in sets and classes, pictures as ``Case.target``.
+        real: but for pairs, pictures as ``Case.target``.
         labels: in classes, the number of each real picture's class.
-        unseen: in classes, how many real pictures, the last ones, no model has learned from.
+        captions: in captions, the one of each real picture.
+        unseen: in classes and captions, how many real pictures, the last ones, no model has
+            learned from.
         baselines: other ways from an input to an output, measured in the same table: (H, W, 3)
             float32 in [0, 255] to the same, at the output's size.
         described: one line that says what was found.
         unmatched: names of what has no partner; refused unless the user allows it.
     """
 
-    compares: Literal["pairs", "sets", "classes"]
+    compares: Literal["pairs", "sets", "classes", "captions"]
     cases: Sequence[Case]
     real: Sequence[PictureSource] = ()
     baselines: Mapping[str, Callable[[Pixels], Pixels]] = field(default_factory=dict)
@@ -64,6 +69,7 @@ class EvaluationSet:
     unmatched: Sequence[str] = ()
     labels: Sequence[int] = ()
     unseen: int = 0
+    captions: Sequence[str] = ()
 
 
 def read(source: PictureSource) -> Picture:

@@ -34,6 +34,8 @@ class Comparison:
         output: what came out; ``scale`` times the source's size.
         target: (H, W, 3) as ``output``; None where outputs have no targets of their own.
         label: the number of the class that was asked for, where one was.
+        value: what was asked for in words: a class's name, a prompt.
+        unseen: no model has learned what was asked for.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Comparison:
     output: Pixels
     target: Pixels | None = None
     label: int | None = None
+    value: str | None = None
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,14 @@ class Measure(ABC, Generic[O]):
 
     def add_labelled(self, pixels: Pixels, label: int, *, unseen: bool) -> None:
         """Take in a real picture of a known class.
+
+        Args:
+            unseen: no model has learned from it.
+        """
+        self.add_real(pixels)
+
+    def add_captioned(self, pixels: Pixels, caption: str, *, unseen: bool) -> None:
+        """Take in a real picture with its caption.
 
         Args:
             unseen: no model has learned from it.

@@ -177,7 +177,8 @@ class Evaluation:
             if case.target is not None:
                 target = as_measured(read(case.target))
                 _refuse_other_size(output, target)
-            shown = {self.model: Comparison(case.name, source, output, target, case.label)}
+            asked = case.label, case.value, case.unseen
+            shown = {self.model: Comparison(case.name, source, output, target, *asked)}
             for name, baseline in list(self.baselines.items()):
                 if source is None:
                     continue
@@ -204,7 +205,7 @@ class Evaluation:
                 if value is not None and model == self.model:
                     values[name] = value
         comparison = shown[self.model]
-        if comparison.target is not None:
+        if comparison.target is not None and not self.tried.captions:  # which are in ``real``
             self._add_real(comparison.target)
         reasons = "; ".join(f"measure {name}: {reason}" for name, reason in problems.items())
         failure = f"{show(comparison.name)}: {reasons}" if reasons else None
@@ -214,13 +215,14 @@ class Evaluation:
         name = show(source) if isinstance(source, Path) else f"real picture {number + 1}"
         try:
             pixels = as_measured(read(source))
-            if self.tried.labels:
-                unseen = number >= len(self.tried.real) - self.tried.unseen
-                for measures in self.measures.values():
-                    for measure in measures.values():
-                        measure.add_labelled(pixels, self.tried.labels[number], unseen=unseen)
-            else:
+            unseen = number >= len(self.tried.real) - self.tried.unseen
+            if not self.tried.labels and not self.tried.captions:
                 self._add_real(pixels)
+            for measure in (one for some in self.measures.values() for one in some.values()):
+                if self.tried.labels:
+                    measure.add_labelled(pixels, self.tried.labels[number], unseen=unseen)
+                elif self.tried.captions:
+                    measure.add_captioned(pixels, self.tried.captions[number], unseen=unseen)
         except Exception as error:
             return _failed(name, error)
         return Measured(name)
