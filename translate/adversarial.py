@@ -202,7 +202,14 @@ class Discriminator(nn.Module):
         return -(wide(x) - wide(out)).abs().flatten(1).mean(1)  # (N,)
 
     def discriminator_loss(
-        self, real: Tensor, fake: Tensor, batch: Batch, *, given: Sequence[Tensor] = ()
+        self,
+        real: Tensor,
+        fake: Tensor,
+        batch: Batch,
+        *,
+        given: Sequence[Tensor] = (),
+        mismatched: Sequence[Tensor] = (),
+        mismatched_share: float = 0.5,
     ) -> Tensor:
         """Return what the discriminator minimises, with its penalties: a scalar.
 
@@ -210,19 +217,24 @@ class Discriminator(nn.Module):
             real, fake: (N, C, H, W) in [-1, 1]; nothing flows back into the fakes.
             batch: whose samples they are.
             given: conditions of both.
+            mismatched: conditions that do not belong to the real pictures. These with those are a
+                second kind of fakes (Reed et al. 2016, arXiv:1605.05396, section 4.2).
+            mismatched_share: of that kind among all fakes, in [0, 1].
         """
         seen_real, real_given = self._seen(real.detach(), batch, given, _REAL)
         seen_fake, fake_given = self._seen(fake.detach().to(real.dtype), batch, given, _FAKE)
-        if self.together and seen_real.shape == seen_fake.shape:
-            both = [torch.cat(pair) for pair in zip(real_given, fake_given, strict=True)]
-            real_scores, fake_scores = self(torch.cat([seen_real, seen_fake]), *both).chunk(2)
-        else:
-            real_scores = self(seen_real, *real_given)
-            fake_scores = self(seen_fake, *fake_given)
-        self._compare(real_scores, fake_scores)
+        seen = [(seen_real, real_given), (seen_fake, fake_given)]
+        if mismatched:  # the same stream: real pictures are changed in the same way
+            seen.append(self._seen(real.detach(), batch, mismatched, _REAL))
+        real_scores, fake_scores, *wrong_scores = self._score_all(seen)
+        self._compare("above", real_scores, fake_scores)
+        if wrong_scores:
+            self._compare("matching", real_scores, wrong_scores[0])
         if self.options.label_noise:
             real_scores, fake_scores = self._swap(real_scores, fake_scores, batch)
-        loss = self.objective.discriminator(real_scores, fake_scores)
+        loss = self.objective.discriminator(
+            real_scores, fake_scores, *wrong_scores, share=mismatched_share
+        )
         penalty = self._penalty(seen_real, seen_fake, batch, real_given)
         return loss if penalty is None else loss + penalty
 
@@ -246,6 +258,14 @@ class Discriminator(nn.Module):
             real_scores = self(seen, *its_given)
         return self.objective.generator(scores, real_scores)
 
+    def _score_all(self, seen: Sequence[tuple[Tensor, list[Tensor]]]) -> list[Tensor]:
+        """Return the scores of several kinds of pictures with their conditions."""
+        images = [pictures for pictures, _ in seen]
+        if not self.together or any(x.shape != images[0].shape for x in images):
+            return [self(pictures, *given) for pictures, given in seen]
+        given = [torch.cat(kinds) for kinds in zip(*(given for _, given in seen), strict=True)]
+        return list(self(torch.cat(images), *given).chunk(len(seen)))
+
     @torch.no_grad()
     def settle(self) -> None:
         """Do what follows each of its optimizer steps: clip weights, move BEGAN's balance."""
@@ -266,8 +286,9 @@ class Discriminator(nn.Module):
         """Return what became of the losses since the last report: scalars on the device.
 
         ``above`` is the share of scores in which real is above fake: 0.5 is confused, 1 too strong.
-        ``penalty`` is weighted, where there was one; with BEGAN, ``balance`` is k and
-        ``convergence`` its measure. Nothing, if there were no losses.
+        ``matching``, where there were mismatched conditions, is the share of real pictures that
+        score higher with their own. ``penalty`` is weighted, where there was one; with BEGAN,
+        ``balance`` is k and ``convergence`` its measure. Nothing, if there were no losses.
         """
         report = {name: torch.stack(seen).mean() for name, seen in self._seen_since.items()}
         if report and isinstance(self.objective, Equilibrium):
@@ -292,11 +313,10 @@ class Discriminator(nn.Module):
         return augment(images, given, self.options.augment, chance)
 
     @torch.no_grad()
-    def _compare(self, real: Tensor, fake: Tensor) -> None:
+    def _compare(self, name: str, real: Tensor, fake: Tensor) -> None:
         if real.shape != fake.shape:
             fake = wide(fake).mean()
-        above = (real > fake).float().mean() + 0.5 * (real == fake).float().mean()
-        self._saw("above", above)
+        self._saw(name, (real > fake).float().mean() + 0.5 * (real == fake).float().mean())
 
     def _saw(self, name: str, value: Tensor) -> None:
         self._seen_since.setdefault(name, []).append(value.detach())

@@ -11,7 +11,12 @@ from translate.losses.objectives import (
     Relativistic,
     Wasserstein,
 )
-from translate.losses.penalties import gradient_penalty, local_penalty, r1_penalty
+from translate.losses.penalties import (
+    gradient_penalty,
+    local_penalty,
+    matching_penalty,
+    r1_penalty,
+)
 from translate.losses.pool import ImagePool
 from translate.losses.precision import l1
 
@@ -30,5 +35,6 @@ __all__ = [
     "gradient_penalty",
     "l1",
     "local_penalty",
+    "matching_penalty",
     "r1_penalty",
 ]

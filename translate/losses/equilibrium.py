@@ -33,9 +33,19 @@ class Equilibrium(nn.Module):
         self.register_buffer("convergence", torch.zeros(()))
         self.register_buffer("sums", torch.zeros(3))  # L(real), L(fake), and of how many
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return L(real) - k L(fake), and remember both: a scalar."""
+    def discriminator(
+        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, share: float = 0.5
+    ) -> Tensor:
+        """Return L(real) - k L(fake), and remember both: a scalar.
+
+        Args:
+            real, fake: scores.
+            wrong: of real pictures under conditions of others; L(fake) is a mean with theirs then.
+            share: theirs, in [0, 1].
+        """
         real, fake = -wide(real).mean(), -wide(fake).mean()
+        if wrong is not None:
+            fake = (1 - share) * fake - share * wide(wrong).mean()
         one = torch.ones_like(self.balance)
         self.sums += torch.stack([real.detach(), fake.detach(), one])
         return real - self.balance.clone() * fake  # k may change before the backward pass

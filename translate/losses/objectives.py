@@ -7,6 +7,7 @@ together, so that confident scores stay finite. Everything is computed in fp32.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,9 +35,18 @@ class Objective(ABC):
     def fake(self, scores: Tensor) -> Tensor:
         """Return the loss of scores that should say fake: a scalar."""
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return what the discriminator minimises, of its scores: a scalar."""
-        return self.real(wide(real), self.smoothing) + self.fake(wide(fake))
+    def discriminator(
+        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, share: float = 0.5
+    ) -> Tensor:
+        """Return what the discriminator minimises, of its scores: a scalar.
+
+        Args:
+            real, fake: of real pictures and of fakes.
+            wrong: of real pictures under conditions of others, which are fakes of another kind.
+            share: of these among all fakes, in [0, 1].
+        """
+        fakes = _mixed(self.fake, wide(fake), wrong, share)
+        return self.real(wide(real), self.smoothing) + fakes
 
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """Return what the generator minimises: a scalar; only ``Relativistic`` needs ``real``."""
@@ -100,8 +110,10 @@ class LeastSquares(Objective):
     def fake(self, scores: Tensor) -> Tensor:
         return (scores - self.low).square().mean()
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return 0.5 * super().discriminator(real, fake)
+    def discriminator(
+        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, share: float = 0.5
+    ) -> Tensor:
+        return 0.5 * super().discriminator(real, fake, wrong, share)
 
 
 class Hinge(Objective):
@@ -143,11 +155,14 @@ class Relativistic(Objective):
     def fake(self, scores: Tensor) -> Tensor:
         return self.objective.fake(scores)
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator(
+        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, share: float = 0.5
+    ) -> Tensor:
         real, fake = wide(real), wide(fake)
-        return self.real(real - global_mean(fake), self.smoothing) + self.fake(
-            fake - global_mean(real)
-        )
+        above = real - _mixed(global_mean, fake, wrong, share)
+        usual = global_mean(real)
+        fakes = _mixed(lambda scores: self.fake(scores - usual), fake, wrong, share)
+        return self.real(above, self.smoothing) + fakes
 
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """Return what the generator minimises: a scalar.
@@ -159,3 +174,12 @@ class Relativistic(Objective):
             raise ValueError("a relativistic generator needs the scores of real pictures, too")
         real, fake = wide(real), wide(fake)
         return self.real(fake - global_mean(real)) + self.fake(real - global_mean(fake))
+
+
+def _mixed(
+    of: Callable[[Tensor], Tensor], fake: Tensor, wrong: Tensor | None, share: float
+) -> Tensor:
+    """Return the mean of a function of both kinds of fakes' scores, weighted."""
+    if wrong is None:
+        return of(fake)
+    return (1 - share) * of(fake) + share * of(wide(wrong))

@@ -6,7 +6,7 @@ autocast around them, and gradients flow through them to the discriminator's wei
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -68,6 +68,30 @@ def r1_penalty(critic: Critic, real: Tensor) -> Tensor:
     return 0.5 * _gradients(critic, real).square().sum(1).mean()
 
 
+def matching_penalty(
+    critic: Callable[[Tensor, Tensor], Tensor], real: Tensor, given: Tensor, power: float = 6.0
+) -> Tensor:
+    """Return the penalty on the slope at real pictures with conditions that belong to them.
+
+    What fits best is to lie on flat ground: then a fake is drawn to both the real pictures and
+    their conditions. The power lets small slopes be, and stops steep ones.
+
+    Args:
+        critic: maps (N, ...) and (N, D) to unbounded scores (N, ...).
+        real: (N, ...).
+        given: (N, D), such as embedded texts.
+
+    Returns:
+        Scalar: the mean of (‖∇ by the picture‖₂ + ‖∇ by the condition‖₂)^power.
+
+    Source: Tao et al. 2022, arXiv:2008.05865, eq. 1, there with the weight 2.
+    """
+    points = [wide(x.detach()).requires_grad_() for x in (real, given)]
+    gradients = _by(lambda: critic(*points), points)
+    slopes = torch.stack([torch.linalg.vector_norm(g, dim=1) for g in gradients])
+    return slopes.sum(0).pow(power).mean()
+
+
 def _off_one(critic: Critic, x: Tensor) -> Tensor:
     slopes: Tensor = torch.linalg.vector_norm(_gradients(critic, x), dim=1)
     return (slopes - 1).square().mean()
@@ -76,7 +100,13 @@ def _off_one(critic: Critic, x: Tensor) -> Tensor:
 def _gradients(critic: Critic, x: Tensor) -> Tensor:
     """Return each score's gradient by its own picture, (N, numbers in a picture)."""
     x = wide(x.detach()).requires_grad_()  # a new tensor: nothing leaks into the batch
-    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
-        scores = wide(critic(x)).reshape(len(x), -1).mean(1)
-        (gradients,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
-    return gradients.flatten(1)
+    [gradients] = _by(lambda: critic(x), [x])
+    return gradients
+
+
+def _by(scored: Callable[[], Tensor], points: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradients of each sample's score by its own rows of ``points``, flat."""
+    with torch.enable_grad(), torch.autocast(points[0].device.type, enabled=False):
+        scores = wide(scored()).reshape(len(points[0]), -1).mean(1)
+        gradients = torch.autograd.grad(scores.sum(), points, create_graph=True)
+    return [gradient.flatten(1) for gradient in gradients]
