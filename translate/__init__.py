@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 # albumentations asks the package index for news when it is imported, unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-from translate.errors import TranslateError, UsageError
+from translate.errors import ImageError, TranslateError, UsageError
 from translate.hookspecs import CONTRACT, hookimpl
 from translate.options import Facts, Settings
 
@@ -71,6 +71,7 @@ __all__ = [
     "Fit",
     "Fixed",
     "Generator",
+    "ImageError",
     "Imported",
     "Latent",
     "Measure",

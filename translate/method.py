@@ -226,6 +226,13 @@ class Method(nn.Module, ABC, Generic[O]):
     def prepare(self) -> None:
         """Fetch what only training needs (a teacher); called once, before the first step."""
 
+    def begin(self, export: str, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the weights of an export that a run begins from (``--init``), as ours takes them.
+
+        For a stage whose network holds more than that of the stage before.
+        """
+        return weights
+
     @abstractmethod
     def phases(self) -> Sequence[Phase]:
         """Return the players' turns in one step, in order."""

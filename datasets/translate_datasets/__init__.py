@@ -31,3 +31,9 @@ def register_datasets(register: RegisterDataset) -> None:
         summary="pictures of several classes: a folder for each, or the files of MNIST",
         factory="translate_datasets.labelled:Labelled",
     )
+    register(
+        name="superres",
+        kind="superres",
+        summary="photographs in high resolution; the low resolution is made of them",
+        factory="translate_datasets.superres:SuperRes",
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from translate.images import read_rgb
     from translate.pipeline.augment import flip, jitter_colour
+    from translate.pipeline.resizing import bicubic
     from translate.pipeline.cache import PixelCache
     from translate.pipeline.cutting import cut, random_box, zoom_box
     from translate.pipeline.files import image_files
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # Imported when first asked for: running a model needs the seeds, but not kornia.
 _LAZY = {
     "PixelCache": "translate.pipeline.cache",
+    "bicubic": "translate.pipeline.resizing",
     "cut": "translate.pipeline.cutting",
     "draws": "translate.pipeline.seeds",
     "flip": "translate.pipeline.augment",
@@ -33,6 +35,7 @@ _LAZY = {
 
 __all__ = [
     "PixelCache",
+    "bicubic",
     "cut",
     "draws",
     "flip",

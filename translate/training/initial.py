@@ -54,7 +54,8 @@ def _of_bundle(method: Method[Any], source: str) -> dict[str, Weights]:
                 f"--init {source}: is a {name!r}; this method has {', '.join(exports)}"
             )
         name = next(iter(exports))
-    return {_name_of(method, exports[name].network): model.network.state_dict()}
+    weights = method.begin(name, model.network.state_dict())
+    return {_name_of(method, exports[name].network): weights}
 
 
 def _of_checkpoint(
@@ -77,7 +78,9 @@ def _of_checkpoint(
         }
         for name in [*dict(method.named_children()), *exported.values()]
     }
-    return given | {exported[name]: w for name, w in averages.items() if name in exported}
+    for name, network in exported.items():
+        given[network] = method.begin(name, averages.get(name) or given[network])
+    return given
 
 
 def _take_over(method: Method[Any], given: Mapping[str, Weights], source: str) -> str:
