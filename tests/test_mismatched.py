@@ -27,7 +27,8 @@ class Product(nn.Module):
 
     def forward(self, images: Tensor, given: Tensor) -> Tensor:
         self.calls += 1
-        return self.scale * self.norm(images).mean((1, 2, 3))[:, None] * given
+        light: Tensor = self.norm(images).mean((1, 2, 3))
+        return self.scale * light[:, None] * given
 
 
 class Echo(nn.Module):
@@ -167,7 +168,7 @@ def test_the_matching_penalty_flattens_the_critic_and_nothing_else() -> None:
     assert real.grad is None
     assert network.scale.grad is not None
     with torch.no_grad():
-        network.scale -= 1e-3 * network.scale.grad.sign()
+        network.scale.sub_(1e-3 * network.scale.grad.sign())
     assert matching_penalty(network, real, given) < before
     with torch.autocast("cpu", torch.bfloat16):
         assert matching_penalty(network, real, given).dtype == torch.float32

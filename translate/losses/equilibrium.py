@@ -34,7 +34,7 @@ class Equilibrium(nn.Module):
         self.register_buffer("sums", torch.zeros(3))  # L(real), L(fake), and of how many
 
     def discriminator(
-        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, share: float = 0.5
+        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, *, share: float = 0.5
     ) -> Tensor:
         """Return L(real) - k L(fake), and remember both: a scalar.
 

@@ -36,7 +36,7 @@ class Objective(ABC):
         """Return the loss of scores that should say fake: a scalar."""
 
     def discriminator(
-        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, share: float = 0.5
+        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, *, share: float = 0.5
     ) -> Tensor:
         """Return what the discriminator minimises, of its scores: a scalar.
 
@@ -111,9 +111,9 @@ class LeastSquares(Objective):
         return (scores - self.low).square().mean()
 
     def discriminator(
-        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, share: float = 0.5
+        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, *, share: float = 0.5
     ) -> Tensor:
-        return 0.5 * super().discriminator(real, fake, wrong, share)
+        return 0.5 * super().discriminator(real, fake, wrong, share=share)
 
 
 class Hinge(Objective):
@@ -156,7 +156,7 @@ class Relativistic(Objective):
         return self.objective.fake(scores)
 
     def discriminator(
-        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, share: float = 0.5
+        self, real: Tensor, fake: Tensor, wrong: Tensor | None = None, *, share: float = 0.5
     ) -> Tensor:
         real, fake = wide(real), wide(fake)
         above = real - _mixed(global_mean, fake, wrong, share)
