@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -22,11 +24,11 @@ class UNetCritic(nn.Module):
         self.first = nn.Conv2d(channels, width, 3, 1, 1)
         self.downs = nn.ModuleList(
             spectral_norm(nn.Conv2d(ins, outs, 4, 2, 1, bias=False))
-            for ins, outs in zip(widths, widths[1:], strict=False)
+            for ins, outs in pairwise(widths)
         )
         self.ups = nn.ModuleList(
             spectral_norm(nn.Conv2d(ins, outs, 3, 1, 1, bias=False))
-            for ins, outs in zip(widths[::-1], widths[-2::-1], strict=False)
+            for ins, outs in pairwise(reversed(widths))
         )
         self.before_last = nn.ModuleList(
             spectral_norm(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in range(2)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from translate.images import read_rgb
     from translate.pipeline.augment import flip, jitter_colour
-    from translate.pipeline.resizing import bicubic
     from translate.pipeline.cache import PixelCache
     from translate.pipeline.cutting import cut, random_box, zoom_box
     from translate.pipeline.files import image_files
     from translate.pipeline.lab import lab_to_rgb, rgb_to_lab
+    from translate.pipeline.resizing import bicubic
     from translate.pipeline.seeds import draws, mix, shuffled
 
 # Imported when first asked for: running a model needs the seeds, but not kornia.
