@@ -15,7 +15,7 @@ from translate.cli.run import Size
 from translate.cli.tables import print_json, print_table
 from translate.errors import UsageError
 from translate.host import the_host
-from translate.options import parse_assignments
+from translate.options import merge, parse_assignments
 
 if TYPE_CHECKING:
     from translate.evaluation.measure import Result
@@ -174,6 +174,7 @@ def evaluate(
     else:
         engine = Generator(loaded, settings=run_time, device=device, precision=precision)
     shared = {"inception": inception} if inception else {}
+    measured = merge(tried.settings, measured)
     makers, notes = choose(names, tried.compares, measured, shared, engine.device)
     evaluation = Evaluation(
         engine, entry.name, tried, makers, batch_size=batch_size or _AT_ONCE, seed=seed
@@ -219,7 +220,8 @@ def _sheet(evaluation: Evaluation, path: Path, rows: int, order: Order) -> Sheet
         raise UsageError(f"--sheet-order {order}: no measure taken here gives each picture a value")
     by = of_each[0] if of_each else None
     better = evaluation.taken[by].larger_is_better if by else True
-    return Sheet(path, rows=rows, order=order, by=by, larger_is_better=better)
+    cropped = evaluation.tried.cropped
+    return Sheet(path, rows=rows, order=order, by=by, larger_is_better=better, cropped=cropped)
 
 
 def _go_through(evaluation: Evaluation, sheet: Sheet | None, *, quiet: bool) -> list[str]:
@@ -231,7 +233,7 @@ def _go_through(evaluation: Evaluation, sheet: Sheet | None, *, quiet: bool) -> 
                 failures.append(done.error)
                 progress.print(f"failed: {done.error}")
             if sheet and done.comparison:
-                sheet.add(done.comparison, done.values)
+                sheet.add(done.comparison, done.values, done.others)
             progress.advance(number + 1 - len(failures), len(failures))
     return failures
 

@@ -59,6 +59,9 @@ class EvaluationSet:
             float32 in [0, 255] to the same, at the output's size.
         described: one line that says what was found.
         unmatched: names of what has no partner; refused unless the user allows it.
+        settings: options of measures, by name, that pictures of this kind are measured with; what
+            the user says goes before.
+        cropped: a sheet shows parts of the pictures, since these differ in their finest detail.
     """
 
     compares: Literal["pairs", "sets", "classes", "captions"]
@@ -70,6 +73,8 @@ class EvaluationSet:
     labels: Sequence[int] = ()
     unseen: int = 0
     captions: Sequence[str] = ()
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cropped: bool = False
 
 
 def read(source: PictureSource) -> Picture:

@@ -36,12 +36,14 @@ class Measured:
         error: why it failed, with its name; None if it did not.
         comparison: what measures were shown, if they were.
         values: of the model's output by measure, where it has one of its own.
+        others: what the baselines made of the same input, by name.
     """
 
     name: str
     error: str | None = None
     comparison: Comparison | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, Pixels] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +211,8 @@ class Evaluation:
             self._add_real(comparison.target)
         reasons = "; ".join(f"measure {name}: {reason}" for name, reason in problems.items())
         failure = f"{show(comparison.name)}: {reasons}" if reasons else None
-        return Measured(comparison.name, failure, comparison, values)
+        others = {name: one.output for name, one in shown.items() if name != self.model}
+        return Measured(comparison.name, failure, comparison, values, others)
 
     def _show_real(self, source: PictureSource, number: int) -> Measured:
         name = show(source) if isinstance(source, Path) else f"real picture {number + 1}"

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from translate.atomic import replacing
 from translate.errors import UsageError
+from translate.evaluation.crops import crops
 from translate.evaluation.measure import Comparison, Pixels
 from translate.files import show, system_reason
 
@@ -30,10 +31,18 @@ class Sheet:
         rows: how many at most.
         order: the first ones, or those with the best or worst values.
         by: the measure whose values these are, written beside the names.
+        cropped: show the same small part of each picture, large, and of other outputs, too.
     """
 
     def __init__(
-        self, path: Path, *, rows: int, order: Order, by: str | None, larger_is_better: bool
+        self,
+        path: Path,
+        *,
+        rows: int,
+        order: Order,
+        by: str | None,
+        larger_is_better: bool,
+        cropped: bool = False,
     ) -> None:
         """Look whether the sheet can be written.
 
@@ -50,14 +59,23 @@ class Sheet:
             reason = system_reason(error)
             raise UsageError(f"--sheet {show(path)}: cannot be written: {reason}") from None
         self.path, self.rows, self.order, self.by = path, rows, order, by
+        self.cropped = cropped
         self._sign = -1.0 if (order == "best") == larger_is_better else 1.0
         # Smallest first, by what to sort by; the number keeps equal ones in order.
-        self._kept: list[tuple[float, int, str, list[Image.Image]]] = []
+        self._kept: list[tuple[float, int, str, dict[str, Image.Image]]] = []
         self._seen = 0
-        self._titles: tuple[str, ...] = ()
 
-    def add(self, comparison: Comparison, values: Mapping[str, float]) -> None:
-        """Take in an output with its values by measure, if it belongs there as far as is known."""
+    def add(
+        self,
+        comparison: Comparison,
+        values: Mapping[str, float],
+        others: Mapping[str, Pixels] | None = None,
+    ) -> None:
+        """Take in an output with its values by measure, if it belongs there as far as is known.
+
+        Args:
+            others: what baselines made of the same input.
+        """
         value = None if self.by is None else values.get(self.by)
         if self.order != "first" and value is None:
             return
@@ -66,12 +84,7 @@ class Sheet:
         self._seen += 1
         if len(self._kept) == self.rows and place > self._kept[-1][:2]:
             return
-        given = comparison.source
-        self._titles = ("output", "target") if given is None else ("input", "output", "target")
-        cells = [] if given is None else [_cell(given, comparison.output)]
-        cells.append(_cell(comparison.output))
-        if comparison.target is not None:
-            cells.append(_cell(comparison.target))
+        cells = crops(comparison, others or {}) if self.cropped else _whole(comparison)
         text = show(comparison.name)
         if value is not None:
             text += f"  {self.by} {value:.4g}"
@@ -87,21 +100,29 @@ class Sheet:
         if not self._kept:
             return
         rows = [(text, cells) for _, _, text, cells in self._kept]
-        columns = max(len(cells) for _, cells in rows)
-        width = max(cell.width for _, cells in rows for cell in cells) + _GAP
-        heights = [max(cell.height for cell in cells) + _LINE + _GAP for _, cells in rows]
-        sheet = Image.new("RGB", (columns * width + _GAP, sum(heights) + _LINE), "white")
+        titles = max((tuple(cells) for _, cells in rows), key=len)
+        width = max(cell.width for _, cells in rows for cell in cells.values()) + _GAP
+        heights = [max(cell.height for cell in cells.values()) + _LINE + _GAP for _, cells in rows]
+        sheet = Image.new("RGB", (len(titles) * width + _GAP, sum(heights) + _LINE), "white")
         draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT)
-        for column, title in enumerate(self._titles[:columns]):
+        for column, title in enumerate(titles):
             draw.text((column * width + _GAP, _GAP), title, "black", font)
         top = _LINE
         for (text, cells), height in zip(rows, heights, strict=True):
             draw.text((_GAP, top + _GAP), text, "black", font)
-            for column, cell in enumerate(cells):
+            for column, cell in enumerate(cells.values()):
                 sheet.paste(cell, (column * width + _GAP, top + _LINE))
             top += height
         with replacing(self.path) as file:
             sheet.save(file, format="PNG")
+
+
+def _whole(comparison: Comparison) -> dict[str, Image.Image]:
+    """Return input, output and target, as far as there are, by title."""
+    output, given, target = comparison.output, comparison.source, comparison.target
+    cells = {} if given is None else {"input": _cell(given, output)}
+    cells["output"] = _cell(output)
+    return cells if target is None else {**cells, "target": _cell(target)}
 
 
 def _cell(pixels: Pixels, like: Pixels | None = None) -> Image.Image:
