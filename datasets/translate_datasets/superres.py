@@ -84,7 +84,8 @@ class SuperRes(Dataset[SuperResOptions]):
         place = shuffled(number, len(self.files), seed)
         _, packed = self._pixels.at(self.files, place)
         side = self.options.size // self.scale
-        top, left, *_ = random_box(*packed.shape[:2], side, mix(seed, number))
+        height, width = packed.shape[:2]
+        top, left, *_ = random_box(height, width, side, mix(seed, number))
         part = packed[top : top + side, left : left + side]
         return {"low": part[..., :3], "high": _unfolded(part[..., 3:], self.scale)}
 
