@@ -32,6 +32,12 @@ def register_datasets(register: RegisterDataset) -> None:
         factory="translate_datasets.labelled:Labelled",
     )
     register(
+        name="captioned",
+        kind="captioned",
+        summary="pictures with captions: text files beside them, a CSV file or JSON lines",
+        factory="translate_datasets.captioned:Captioned",
+    )
+    register(
         name="superres",
         kind="superres",
         summary="photographs in high resolution; the low resolution is made of them",

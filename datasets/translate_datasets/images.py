@@ -41,6 +41,7 @@ from translate.pipeline import (
 Pixels = NDArray[np.uint8]
 O = TypeVar("O", bound="PictureOptions")  # noqa: E741
 
+GROUNDS = {"black": 0, "grey": 128, "white": 255}  # what transparent pictures may be laid on
 _MADE = 2000  # pictures that an evaluation looks at
 _USUAL = 64  # pixels of a sample's sides, where neither the user nor the method says
 
@@ -108,10 +109,7 @@ class Pictures(Dataset[O], Generic[O]):
 
     def read(self, file: Path) -> Pixels:
         """Return a file's pixels (H, W, C), in as many channels as samples have."""
-        pixels = read_rgb(file)
-        if self.channels == 3:
-            return pixels
-        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[..., None]
+        return in_channels(read_rgb(file), self.channels)
 
 
 class Images(Pictures[PictureOptions]):
@@ -172,6 +170,13 @@ class Images(Pictures[PictureOptions]):
         place = shuffled(number, len(self.files), seed)
         _, pixels = self._pixels.at(self.files, place)
         return {"image": self.cut(pixels, mix(seed, number))}
+
+
+def in_channels(pixels: Pixels, channels: int) -> Pixels:
+    """Return (H, W, 3) as grey, where one channel is wanted: (H, W, channels)."""
+    if channels == pixels.shape[2]:
+        return pixels
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[..., None]
 
 
 def smooth_picture(number: int, size: int) -> Pixels:

@@ -30,13 +30,12 @@ from translate.pipeline import (
     shuffled,
 )
 from translate_datasets.cutting import CutOptions, Cutting
+from translate_datasets.images import GROUNDS, in_channels
 from translate_datasets.making import as_edges, as_grey
 from translate_datasets.pairing import pairs_in, single_pictures
 
 Pixels = NDArray[np.uint8]
 Channels = Literal[1, 3]
-
-_GROUNDS = {"black": 0, "grey": 128, "white": 255}
 
 
 class PairedOptions(CutOptions):
@@ -186,9 +185,9 @@ class Paired(Cutting[PairedOptions]):
     def _read(self, file: Path) -> Pixels:
         """Return both halves of the pair that begins with ``file`` as one: (H, W, Ca + Cb)."""
         o = self.options
-        halves = [read_rgb(file, ground=_GROUNDS[o.ground])]
+        halves = [read_rgb(file, ground=GROUNDS[o.ground])]
         if self._partners:
-            halves.append(read_rgb(self._partners[file], ground=_GROUNDS[o.ground]))
+            halves.append(read_rgb(self._partners[file], ground=GROUNDS[o.ground]))
         elif o.pairs == "side-by-side":
             width = halves[0].shape[1]
             if width % 2:
@@ -199,7 +198,7 @@ class Paired(Cutting[PairedOptions]):
         shape = (o.load, o.load) if squeezed else halves[-1].shape[:2]
         sides = [("b", o.channels_b)] if self._made else [("a", o.channels_a), ("b", o.channels_b)]
         resized = [
-            _in_channels(self._resized(half, shape, side), channels)
+            in_channels(self._resized(half, shape, side), channels)
             for half, (side, channels) in zip(halves, sides, strict=True)
         ]
         return np.concatenate(resized, axis=2)
@@ -224,9 +223,3 @@ class Paired(Cutting[PairedOptions]):
             return [("b", pixels)]
         a = self.options.channels_a
         return [("a", pixels[..., :a]), ("b", pixels[..., a:])]
-
-
-def _in_channels(pixels: Pixels, channels: int) -> Pixels:
-    if channels == pixels.shape[2]:
-        return pixels
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))[..., None]

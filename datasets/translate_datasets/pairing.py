@@ -32,7 +32,7 @@ def pairs_in(
     if missing and not allow_missing:
         count = f"{len(missing)} picture{'s have' if len(missing) > 1 else ' has'} no partner"
         way_out = "data.allow_missing=true goes on without"
-        raise UsageError(f"{where}: {count}: {_some(missing)}; {way_out}")
+        raise UsageError(f"{where}: {count}: {some(missing)}; {way_out}")
     if not pairs:
         raise UsageError(f"{where}: no two pictures belong together")
     return pairs, missing
@@ -100,14 +100,19 @@ def _two(folders: Sequence[Path]) -> tuple[Path, Path]:
 
 def _matched(a: Path, b: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Match two folders' pictures by name, whatever their suffixes."""
-    lefts, rights = _by_stem(a), _by_stem(b)
+    lefts, rights = by_stem(a), by_stem(b)
     pairs = [(lefts[stem], rights[stem]) for stem in lefts if stem in rights]
     missing = [str(file) for stem, file in lefts.items() if stem not in rights]
     missing += [str(file) for stem, file in rights.items() if stem not in lefts]
     return pairs, missing
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def by_stem(folder: Path) -> dict[str, Path]:
+    """Return a folder's pictures by place and name without suffix.
+
+    Raises:
+        UsageError: if there is none, or two differ in their suffix alone.
+    """
     found: dict[str, Path] = {}
     for file in image_files(folder):
         stem = str(file.relative_to(folder).with_suffix(""))
@@ -136,7 +141,8 @@ def _listed(file: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
     return pairs, missing
 
 
-def _some(names: Iterable[str]) -> str:
+def some(names: Iterable[str]) -> str:
+    """Return the first few of some names, and how many more there are."""
     first, *rest = names
     more = len(rest) + 1 - _SHOWN
     return ", ".join([first, *rest][:_SHOWN]) + (f" and {more} more" if more > 0 else "")
