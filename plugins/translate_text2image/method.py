@@ -1,0 +1,217 @@
+"""A conditional GAN of captions: Reed et al. 2016, arXiv:1605.05396, and Tao et al. 2022's DF-GAN.
+
+First the text encoder learns to tell which caption belongs to which picture, and then a generator
+and a discriminator learn with what it has learned, while it stands still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from translate import (
+    AdversarialOptions,
+    Batch,
+    Discriminator,
+    Export,
+    Facts,
+    Latent,
+    Optimizer,
+    Phase,
+    Step,
+    UsageError,
+)
+from translate.losses import matching_penalty
+from translate.networks import initialise
+from translate.pipeline import draws
+from translate_text2image.networks import ConcatGenerator, FusionGenerator, Judge, Painter
+from translate_text2image.text import (
+    PictureEncoder,
+    TextEncoder,
+    alike,
+    matching_loss,
+    others,
+    rescaled,
+)
+
+_MODES = {1: "L", 3: "RGB"}
+_WRONG, _BETWEEN = 0, 1  # streams of the numbers that say whose caption takes part
+_AROUND = 1  # of normal noise; the codes' is 0
+
+
+class TextToImageOptions(AdversarialOptions):
+    """The defaults are DF-GAN's, with networks that a CPU can train."""
+
+    adversarial: Literal["minimax", "non-saturating", "lsgan", "wgan", "dragan", "hinge"] = Field(
+        default="hinge", description="the objective of both players"
+    )
+    form: Literal["affine", "concat"] = Field(
+        default="affine",
+        description="affine: the text shapes every layer; concat: it stands beside the noise only",
+    )
+    size: Literal[32, 64, 128, 256] = Field(default=64, description="sides in pixels")
+    code: int = Field(default=100, ge=1, le=4096, description="numbers drawn beside the text")
+    width: int = Field(
+        default=32, ge=4, le=256, description="both players' channels at full or half size"
+    )
+    text_width: int = Field(
+        default=128, ge=32, le=1024, multiple_of=32, description="numbers that a caption becomes"
+    )
+    text_layers: int = Field(default=3, ge=1, le=24, description="of the text encoder")
+    text_bytes: int = Field(
+        default=128, ge=16, le=4096, description="of a caption that are read; the rest is cut off"
+    )
+    encoder_images: int = Field(
+        default=50_000, ge=0, description="images in which the text encoder learns, before all else"
+    )
+    encoder_width: int = Field(
+        default=32, ge=4, le=256, description="channels of the network that it learns from"
+    )
+    wrong_weight: float = Field(
+        default=0.5, ge=0, le=1, description="share of wrong captions among fakes; more heeds them"
+    )
+    interpolate: float = Field(
+        default=0.0, ge=0, le=100, description="weight of pictures of captions half way; GAN-INT"
+    )
+    augmentation: float = Field(
+        default=0.0, ge=0, le=100, description="weight that keeps drawn captions normal; 0: none is"
+    )
+    matching_penalty: float = Field(
+        default=2.0, ge=0, le=1e4, description="of slopes at real pictures with their captions"
+    )
+    matching_power: float = Field(
+        default=6.0, ge=1, le=12, description="of these slopes; more lets small ones be"
+    )
+
+
+class TextToImage(Latent[TextToImageOptions]):
+    """A generator of pictures from captions and codes, and a discriminator that reads, too."""
+
+    Options = TextToImageOptions
+
+    def __init__(self, options: TextToImageOptions, facts: Facts) -> None:
+        super().__init__(options, facts)
+        if facts.channels not in _MODES:
+            raise UsageError(f"{facts.channels} channels; there are pictures of 1 and of 3")
+        o, channels = options, facts.channels
+        residual = o.form == "affine"
+        text = TextEncoder(o.text_width, layers=o.text_layers, longest=o.text_bytes)
+        kind = FusionGenerator if residual else ConcatGenerator
+        make = kind(o.code, o.text_width, channels=channels, size=o.size, width=o.width)
+        self.painter = Painter(
+            text, initialise(make), augmented=o.text_width if o.augmentation else 0
+        )
+        network = Judge(
+            o.text_width, channels=channels, size=o.size, width=o.width, residual=residual
+        )
+        self.critic = Discriminator(initialise(network), options)
+        self.pictures = PictureEncoder(channels, o.size, o.text_width, base=o.encoder_width)
+
+    @classmethod
+    def data(cls, options: TextToImageOptions) -> Mapping[str, object]:
+        return {"size": options.size}
+
+    def phases(self) -> Sequence[Phase]:
+        since, painter = self.options.encoder_images, self.painter
+        reading = Optimizer("adamw", lr=1e-3, betas=(0.9, 0.99), schedule="cosine")
+        learning = self.critic.optimizer(Optimizer(betas=(0.0, 0.9)))
+        makers = [m for m in (painter.generator, painter.augmentation) if m is not None]
+        readers = [painter.text, self.pictures]
+        return [
+            Phase("encoder", readers, self.encoder_losses, reading, until=since),
+            Phase("generator", makers, self.generator_losses, learning, since=since),
+            Phase("discriminator", [self.critic], self.critic_losses, learning, since=since),
+        ]
+
+    def encoder_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Let every picture of the batch find its caption, and every caption its picture."""
+        _check_count(batch)
+        captions, images = batch.texts["text"], batch["image"]
+        texts, pictures = self.painter.text.read(captions), self.pictures(images)
+        same = alike(captions, images)
+        loss, found = matching_loss(texts, pictures, same, self.pictures.sharpness)
+        step.log(found=found)
+        return {"matching": loss}
+
+    def generator_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        o, real, texts = self.options, batch["image"], self.texts(batch, step)
+        fake, divergence = self.fakes(batch, texts)
+        step.keep(fake=fake)
+        terms = {"adversarial": self.critic.generator_loss(fake, real, batch, given=[texts])}
+        if o.augmentation:
+            terms["divergence"] = o.augmentation * divergence
+        partners = self.partners(batch, texts, _BETWEEN) if o.interpolate else None
+        if partners is not None:
+            between = rescaled(0.5 * (texts + partners))
+            fake, _ = self.fakes(batch, between)
+            looks_real = self.critic.generator_loss(fake, real, batch, given=[between])
+            terms["between"] = o.interpolate * looks_real
+        return terms
+
+    def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        o, real, texts = self.options, batch["image"], self.texts(batch, step)
+        fake = step.recall("fake", lambda: self.fakes(batch, texts)[0])
+        wrong = self.partners(batch, texts, _WRONG) if o.wrong_weight else None
+        terms = {
+            "image": self.critic.discriminator_loss(
+                real,
+                fake,
+                batch,
+                given=[texts],
+                mismatched=() if wrong is None else [wrong],
+                mismatched_share=o.wrong_weight,
+            )
+        }
+        if o.matching_penalty:
+            # forward() goes around what compiled the network, which is differentiated twice here.
+            slope = matching_penalty(self.critic.network.forward, real, texts, o.matching_power)
+            terms["slope"] = o.matching_penalty * slope
+        return terms
+
+    def texts(self, batch: Batch, step: Step) -> Tensor:
+        """Return what the batch's captions say, (N, D)."""
+        return step.recall("texts", lambda: self.painter.text.read(batch.texts["text"]))
+
+    def partners(self, batch: Batch, texts: Tensor, stream: int) -> Tensor | None:
+        """Return for each of the texts (N, D) one of the batch that says something else."""
+        _check_count(batch)
+        chance = draws(batch.seeds, 1, stream)[:, 0]
+        places = others(batch.texts["text"], chance)
+        return None if places is None else texts[places.to(texts.device)]
+
+    def fakes(self, batch: Batch, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the learning generator's pictures of texts, and what drawing these costs."""
+        noise = None
+        if self.painter.augmentation is not None:
+            noise = batch.noise(texts.shape[1], stream=_AROUND).to(texts.device, non_blocking=True)
+        told, divergence = self.painter.told(texts, noise)
+        return self.painter.generator(self.codes(self.painter, batch), told), divergence
+
+    def exports(self) -> Mapping[str, Export]:
+        mode = _MODES[self.facts.channels]
+        reads = {"text": "text"}
+        return {"painter": Export(self.painter, reads, like="image", mode=(mode, mode))}
+
+    def encode(self, network: nn.Module, source: Batch) -> tuple[Tensor, Tensor]:
+        assert isinstance(network, Painter)
+        return self.codes(network, source), network.text.read(source.texts["text"])
+
+    def decode(self, network: nn.Module, codes: Tensor, conditions: Tensor) -> Tensor:
+        out: Tensor = network(codes, conditions)
+        return out
+
+    def codes(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Return the codes (N, L) that the seeds stand for."""
+        device = next(network.parameters()).device
+        return batch.noise(self.options.code).to(device, non_blocking=True)
+
+
+def _check_count(batch: Batch) -> None:
+    if len(batch) < 2:
+        raise UsageError(
+            "text2image: compares the captions of a batch, and one has none beside it; "
+            "--batch-size 2 or more, and as many for each part of accumulate"
+        )
