@@ -38,6 +38,12 @@ def register_datasets(register: RegisterDataset) -> None:
         factory="translate_datasets.captioned:Captioned",
     )
     register(
+        name="scenes",
+        kind="captioned",
+        summary="captioned scenes, drawn with MNIST's digits, for captions that can be checked",
+        factory="translate_datasets.scenes:Scenes",
+    )
+    register(
         name="superres",
         kind="superres",
         summary="photographs in high resolution; the low resolution is made of them",

@@ -37,6 +37,12 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return _read(path, whole=True)
 
 
+def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    """Write an array of bytes as an IDX file."""
+    sizes = struct.pack(f">{array.ndim}I", *array.shape)
+    path.write_bytes(bytes([0, 0, _BYTES, array.ndim]) + sizes + array.tobytes())
+
+
 def _read(path: Path, *, whole: bool) -> NDArray[np.uint8]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

@@ -68,10 +68,7 @@ class Pictures(Dataset[O], Generic[O]):
 
     def __init__(self, folders: Sequence[Path], options: O, needs: Mapping[str, Any]) -> None:
         super().__init__(folders, options, needs)
-        made = needs.get("size")
-        if options.size and made and options.size != made:
-            raise UsageError(f"data.size={options.size}: the method makes {made} pixels; leave it")
-        self.size: int = made or options.size or _USUAL
+        self.size = side_of(options.size, needs)
 
     @property
     def channels(self) -> int:
@@ -170,6 +167,18 @@ class Images(Pictures[PictureOptions]):
         place = shuffled(number, len(self.files), seed)
         _, pixels = self._pixels.at(self.files, place)
         return {"image": self.cut(pixels, mix(seed, number))}
+
+
+def side_of(size: int | None, needs: Mapping[str, Any]) -> int:
+    """Return a sample's sides in pixels: the method's, the option's, or the usual ones.
+
+    Raises:
+        UsageError: if method and option differ.
+    """
+    made: int | None = needs.get("size")
+    if size and made and size != made:
+        raise UsageError(f"data.size={size}: the method makes {made} pixels; leave it")
+    return made or size or _USUAL
 
 
 def in_channels(pixels: Pixels, channels: int) -> Pixels:
