@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from translate import Batch, Dataset, ImageError, Sample, Settings, UsageError
+from translate import (
+    Batch,
+    Dataset,
+    EvaluationSet,
+    Export,
+    ImageError,
+    Sample,
+    Settings,
+    UsageError,
+)
 from translate.pipeline import (
     PixelCache,
     bicubic,
@@ -26,6 +35,7 @@ from translate.pipeline import (
     read_rgb,
     shuffled,
 )
+from translate_datasets.enlarging import to_enlarge
 from translate_datasets.images import smooth_picture
 
 Pixels = NDArray[np.uint8]
@@ -73,6 +83,23 @@ class SuperRes(Dataset[SuperResOptions]):
         for number in range(4):
             cv2.imwrite(str(folder / f"{number}.png"), smooth_picture(number, size))
         return {"size": size}
+
+    @classmethod
+    def evaluation(
+        cls,
+        folders: Sequence[Path],
+        options: SuperResOptions,
+        needs: Mapping[str, Any],
+        export: Export,
+        compare: Literal["pairs", "sets"] | None = None,
+        side: Literal["A", "B"] | None = None,
+    ) -> EvaluationSet:
+        """Return photographs with their low resolution, made of them or given."""
+        if side is not None:
+            raise UsageError(f"--input {side}: it is always the low resolution that is enlarged")
+        if compare == "sets":
+            return super().evaluation(folders, options, needs, export, compare, side)
+        return to_enlarge(folders, int(needs.get("scale", 4)))
 
     def __len__(self) -> int:
         return len(self.files)

@@ -83,7 +83,9 @@ def read(source: PictureSource) -> Picture:
     Raises:
         ImageError: if a file is no picture that can be read.
     """
-    return read_picture(source, name="") if isinstance(source, Path) else Picture(source(), None)
+    if isinstance(source, Path):
+        return read_picture(source, name="")
+    return Picture(np.require(source(), requirements="W"), None)  # torch warns of what is not
 
 
 def as_measured(picture: Picture) -> Pixels:
