@@ -54,7 +54,7 @@ def _in_one_piece(pick: Callable[[float], Grey], height: int, rng: np.random.Gen
     """Return a digit that would not be counted twice."""
     for _ in range(_TRIES):
         digit = cut_out(pick(rng.random()), height)
-        pieces, _ = cv2.connectedComponents((digit > 0.3).astype(np.uint8))
+        pieces, _ = cv2.connectedComponents((digit > 0.5).astype(np.uint8))
         if pieces == 2:  # the first is all that is free
             break
     return digit

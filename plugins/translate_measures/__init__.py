@@ -1,4 +1,4 @@
-"""The usual measures: of pairs (L1, PSNR, SSIM, ab), of sets (FID, KID) and of classes."""
+"""The usual measures: of pairs (L1, PSNR, SSIM, ab), of sets (FID, KID), classes and captions."""
 
 from __future__ import annotations
 
@@ -34,4 +34,10 @@ def register_measures(register: RegisterMeasure) -> None:
         summary="how often a picture shows the class asked for, and how varied a class is",
         compares="classes",
         factory="translate_measures.classes:Classes",
+    )
+    register(
+        name="attributes",
+        summary="how often scenes of digits are as their captions say, attribute by attribute",
+        compares="captions",
+        factory="translate_measures.attributes:Attributes",
     )
