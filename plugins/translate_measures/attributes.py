@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -15,7 +16,13 @@ from translate_measures.seeing import Pixels, Sight, look
 _HELD_OUT = 10  # of real pictures, where none is unseen: every tenth
 _ATTRIBUTES = ("ground", "colour", "digit", "count", "size")
 
-Shown = tuple[Sight, Scene, bool]  # what is seen, what it should be, and whether it is unseen
+
+class Shown(NamedTuple):
+    """What is seen in a picture, what it should be, and whether a model has learned that."""
+
+    sight: Sight
+    scene: Scene
+    unseen: bool
 
 
 class AttributeOptions(Settings):
@@ -45,11 +52,11 @@ class Attributes(Measure[AttributeOptions]):
 
     def add(self, comparison: Comparison) -> None:
         if scene := _scene(comparison.value):
-            self._made.append((look(comparison.output), scene, comparison.unseen))
+            self._made.append(Shown(look(comparison.output), scene, comparison.unseen))
 
     def add_captioned(self, pixels: Pixels, caption: str, *, unseen: bool) -> None:
         if scene := _scene(caption):
-            self._real.append((look(pixels), scene, unseen))
+            self._real.append(Shown(look(pixels), scene, unseen))
 
     def results(self) -> Sequence[Result]:
         if not self._made:
@@ -57,23 +64,21 @@ class Attributes(Measure[AttributeOptions]):
         learned, others = self._parted()
         o = self.options
         reader = train_reader(
-            [sight for sight, _, _ in learned],
-            [scene for _, scene, _ in learned],
+            [one.sight for one in learned],
+            [one.scene for one in learned],
             passes=o.passes, width=o.width, seed=o.seed, device=self.device,
         )  # fmt: skip
-        by = (
-            f"digits by a small convolutional network after {o.passes} passes over {len(learned):,}"
-        )
         return [
             *_accuracies(
                 reader,
-                [shown for shown in self._made if not shown[2]],
+                [one for one in self._made if not one.unseen],
                 "",
-                f"captions that were learned; {by} real pictures",
+                "captions that were learned; digits are read by a small convolutional network "
+                f"after {o.passes} passes over {len(learned):,} real pictures",
             ),
             *_accuracies(
                 reader,
-                [shown for shown in self._made if shown[2]],
+                [one for one in self._made if one.unseen],
                 ", unseen",
                 "captions that no model has learned",
             ),
@@ -84,7 +89,7 @@ class Attributes(Measure[AttributeOptions]):
 
     def _parted(self) -> tuple[list[Shown], list[Shown]]:
         """Return the real pictures to learn from, and those to tell how well that went."""
-        apart = [unseen for _, _, unseen in self._real]
+        apart = [one.unseen for one in self._real]
         if not any(apart):
             apart = [number % _HELD_OUT == 0 for number in range(len(self._real))]
         both = list(zip(self._real, apart, strict=True))
@@ -97,11 +102,11 @@ def _accuracies(
     """Return the share of pictures in which all is right, and each attribute by itself."""
     if not shown:
         return []
-    digits = reader.digits([sight for sight, _, _ in shown])
+    digits = reader.digits([one.sight for one in shown])
     right = {
         name: [
-            (digit if name == "digit" else getattr(sight, name)) == getattr(scene, name)
-            for digit, (sight, scene, _) in zip(digits, shown, strict=True)
+            (digit if name == "digit" else getattr(one.sight, name)) == getattr(one.scene, name)
+            for digit, one in zip(digits, shown, strict=True)
         ]
         for name in _ATTRIBUTES
     }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from translate import TranslateError
@@ -44,7 +45,8 @@ class SceneReader:
         device = next(self.classifier.parameters()).device
         crops = _images(np.concatenate([sight.crops for sight in found]))
         scores = [self.classifier(some.to(device)).cpu() for some in torch.split(crops, 1000)]
-        of_each = torch.cat(scores).log_softmax(1).split([sight.count for sight in found])
+        parts = np.cumsum([sight.count for sight in found])[:-1].tolist()
+        of_each = torch.cat(scores).log_softmax(1).tensor_split(parts)
         likeliest = iter([int(some.sum(0).argmax()) for some in of_each])
         return [next(likeliest) if sight.count else None for sight in sights]
 
@@ -82,6 +84,6 @@ def train_reader(
     return SceneReader(classifier)
 
 
-def _images(crops: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+def _images(crops: NDArray[np.uint8]) -> Tensor:
     """Return crops (N, H, W) in bytes as images (N, 1, H, W) in [-1, 1]."""
     return torch.from_numpy(crops)[:, None].float().div_(127.5).sub_(1)
