@@ -20,7 +20,8 @@ from PIL import Image
 from simple_methods import simple_model
 from translate.images import Picture
 from translate.inference import pipeline as pipeline_module
-from translate.inference.engine import Engine, Finished
+from translate.inference.engine import Engine
+from translate.inference.fitting import Finished
 from translate.inference.pipeline import Encoding, Outcome, Pipeline
 from translate.inference.plan import Item, make_plan
 

@@ -18,7 +18,8 @@ from translate.evaluation.data import Case, EvaluationSet, PictureSource, as_mea
 from translate.evaluation.measure import Comparison, Measure, Pixels, Result
 from translate.files import show, system_reason
 from translate.images import Picture
-from translate.inference.engine import Engine, Finished, Prepared
+from translate.inference.engine import Engine
+from translate.inference.fitting import Finished, Prepared
 from translate.inference.generator import Generator
 from translate.registry import one_line
 

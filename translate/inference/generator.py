@@ -15,7 +15,7 @@ from torch import Tensor
 from translate.bundle import Model
 from translate.errors import ImageError, UsageError
 from translate.images import Picture
-from translate.inference.engine import in_precision, seeded
+from translate.inference.network import in_precision, seeded
 from translate.inference.plan import Request
 from translate.inference.requests import read_value, starts_from
 from translate.method import Batch, Latent

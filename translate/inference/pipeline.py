@@ -24,7 +24,8 @@ import torch
 from translate.atomic import write_atomic
 from translate.files import system_reason
 from translate.images import encode_picture, read_picture
-from translate.inference.engine import Engine, Finished, Prepared
+from translate.inference.engine import Engine
+from translate.inference.fitting import Finished, Prepared
 from translate.inference.plan import Item
 from translate.registry import one_line
 

@@ -18,7 +18,8 @@ from translate.bundle import Model, load_model
 from translate.errors import UsageError
 from translate.images import Picture, colour, read_picture
 from translate.images.encoding import in_8_bits
-from translate.inference.engine import Engine, in_channels
+from translate.inference.engine import Engine
+from translate.inference.fitting import in_channels
 from translate.inference.sizing import working_shape
 from translate.options import build
 from translate.pipeline.lab import lab_to_rgb, rgb_to_lab
@@ -37,6 +38,8 @@ class Translator:
         settings: run-time options of the model's method, as ``--set`` takes them.
         size: pixels of the sides of a square; larger pictures are translated at that many pixels
             and keep their own detail. "working": what the model was trained at. "native": never.
+        tile: pixels of the sides of the parts that a large picture goes through the network in;
+            the outcome does not depend on it. None: as is fast and fits into memory.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Translator:
         device: str = "auto",
         precision: str = "auto",
         size: int | Literal["working", "native"] = "working",
+        tile: int | None = None,
     ) -> None:
         wanted = {"working": model.header.working_size, "native": None}
         if size not in wanted and (not isinstance(size, int) or size < 1):
@@ -58,6 +62,7 @@ class Translator:
             device=device,
             precision=precision,
             size=size if isinstance(size, int) else wanted[size],
+            tile=tile,
         )
 
     @overload
@@ -135,6 +140,7 @@ def load(
     device: str = "auto",
     precision: str = "auto",
     size: int | Literal["working", "native"] = "working",
+    tile: int | None = None,
 ) -> Translator:
     """Return the model of that name, or in the file of that path, ready to be called.
 
@@ -149,6 +155,7 @@ def load(
         device=device,
         precision=precision,
         size=size,
+        tile=tile,
     )
 
 
