@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from translate.errors import UsageError
 from translate.inference.plan import Plan
-from translate.inference.requests import plan_requests
+from translate.inference.requests import plan_requests, read_prompts
 from translate.model import Header
 from translate.options import Facts
 
@@ -78,18 +79,67 @@ def test_a_sheet_is_one_file_with_a_row_for_each_class() -> None:
     assert (square.source.columns, str(square.output), square.format) == (4, "sheet.webp", "webp")
 
 
-def test_prompts_become_short_safe_names_numbered_on_a_clash() -> None:
-    made = plan("A smiling cat!", "a smiling cat", "猫", "../..", reads=("text",))
-    assert names(made) == [
-        "a-smiling-cat-m-5.png",
-        "a-smiling-cat-2-m-5.png",
-        "猫-m-5.png",
-        "text-m-5.png",
-    ]
-    assert made.items[0].source.requests[0].value == "A smiling cat!"
+def test_prompts_become_short_safe_names_that_no_other_prompt_has() -> None:
+    prompts = ("a smiling cat", "A smiling cat!", "a  smiling cat", "猫", "../..", "a-b")
+    made = plan(*prompts, reads=("text",))
+    assert names(made)[0] == "a-smiling-cat-m-5.png"
+    assert names(made)[3] == "猫-m-5.png"
+    for name, start in zip(names(made)[1:3], ["a-smiling-cat"] * 2, strict=True):
+        assert re.fullmatch(rf"{start}-[0-9a-f]{{6}}-m-5\.png", name)
+    assert re.fullmatch(r"text-[0-9a-f]{6}-m-5\.png", names(made)[4])
+    assert len(set(names(made))) == len(prompts)
+    assert made.items[1].source.requests[0].value == "A smiling cat!"
     [long] = plan("猫" * 500, reads=("text",)).items
     assert long.output is not None
     assert len(os.fsencode(long.output.name)) < 200
+
+
+def test_a_prompts_name_does_not_hang_on_what_else_is_asked_for() -> None:
+    prompts = ["red, round", "red round", "red: round"]
+    one_by_one = [names(plan(prompt, reads=("text",)))[0] for prompt in prompts]
+    assert names(plan(*reversed(prompts), reads=("text",))) == one_by_one[::-1]
+
+
+def test_sheets_of_other_prompts_have_other_names() -> None:
+    sheets = [("a", "b c"), ("a b", "c"), ("a b c",)]
+    found = {names(plan(*sheet, reads=("text",), grid=True))[0] for sheet in sheets}
+    assert len(found) == 3
+
+
+def test_classes_whose_names_are_alike_have_files_of_their_own() -> None:
+    header = Header(
+        method="m", export="it", reads=("class",), facts=Facts(classes=("cat fish", "cat-fish"))
+    )
+    made = plan_requests(["0", "1"], "m", header, seed=0)
+    assert len(set(names(made))) == 2
+
+
+def test_a_sentence_may_end_like_a_pictures_name() -> None:
+    made = plan("a cat on x.jpg", reads=("text",))
+    assert made.items[0].source.requests[0].value == "a cat on x.jpg"
+    Path("a cat on x.jpg").touch()
+    with pytest.raises(UsageError, match="not from a picture"):
+        plan("a cat on x.jpg", reads=("text",))
+
+
+def test_a_file_of_prompts_has_one_a_line() -> None:
+    Path("p.txt").write_bytes("\ufeffa cat\r\n\n  # one  \r\n\t\n猫".encode())
+    assert read_prompts("p.txt") == ["a cat", "# one", "猫"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "--prompts p.txt: no such file"),
+        (b" \n\n", "--prompts p.txt: has no prompts"),
+        (b"a cat\nfa\xe7ade\n", "--prompts p.txt: line 2 is not UTF-8"),
+    ],
+)
+def test_a_file_without_prompts_is_refused(content: bytes | None, reason: str) -> None:
+    if content is not None:
+        Path("p.txt").write_bytes(content)
+    with pytest.raises(UsageError, match=reason):
+        read_prompts("p.txt")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +154,8 @@ def test_prompts_become_short_safe_names_numbered_on_a_clash() -> None:
         (["7"], {"reads": ()}, "choose pictures with --seed"),
         ([], {"reads": ("text",)}, "no input given; name a prompt"),
         ([" "], {"reads": ("text",)}, "the prompt is empty"),
+        (["fa\udce7ade"], {"reads": ("text",)}, "not UTF-8"),
+        (["cat.jpg"], {"reads": ("text",)}, "cat.jpg: model m starts from text"),
         (["x"], {"reads": ("text", "image")}, "starts from text and image; that cannot be run"),
         (["one", "zero"], {"out": "a.png"}, "2 pictures for one file; add --grid, or name"),
         (["one"], {"out": "-", "count": 2}, "2 pictures for one file"),

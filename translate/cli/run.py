@@ -18,6 +18,7 @@ from translate.errors import UsageError
 from translate.files import WRITABLE
 from translate.host import the_host
 from translate.inference.plan import make_plan, stale_parts
+from translate.inference.requests import read_prompts
 from translate.model import read_header
 from translate.options import parse_assignments
 
@@ -25,11 +26,17 @@ from translate.options import parse_assignments
 _FOR_PICTURES = {
     "recursive": "--recursive",
     "size": "--size",
+    "tile": "--tile",
     "strip": "--strip",
     "batch_size": "--batch-size",
     "workers": "--workers",
 }
-_FOR_NO_PICTURE = {"count": "--count", "grid": "--grid", "truncation": "--truncation"}
+_FOR_NO_PICTURE = {
+    "prompts": "--prompts",
+    "count": "--count",
+    "grid": "--grid",
+    "truncation": "--truncation",
+}
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the type checker
@@ -90,6 +97,13 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the t
     help="Larger pictures are translated at N×N pixels and keep their own detail.",
 )
 @click.option(
+    "--tile",
+    type=click.IntRange(1),
+    metavar="PIXELS",
+    help="Sides of the parts that a large picture runs in; less memory, same outcome.  "
+    "[default: what is fast and fits]",
+)
+@click.option(
     "--set",
     "assignments",
     multiple=True,
@@ -101,6 +115,11 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the t
     "--seed",
     type=click.IntRange(0),
     help="Of random numbers.  [default: 0; a random one, printed, where no picture is read]",
+)
+@click.option(
+    "--prompts",
+    metavar="FILE",
+    help="Prompts or classes, one a line, after those that are named; - for standard input.",
 )
 @click.option(
     "--count",
@@ -145,9 +164,11 @@ def run(
     overwrite: bool,
     recursive: bool,
     size: int | Literal["working", "native"],
+    tile: int | None,
     assignments: tuple[str, ...],
     strip: bool,
     seed: int | None,
+    prompts: str | None,
     count: int,
     grid: bool,
     truncation: float,
@@ -172,6 +193,7 @@ def run(
     translate horse2zebra a.jpg -o zebra.png
     cat a.jpg | translate horse2zebra - > b.png
     translate digits 7 --count 16 --grid -o sevens.png
+    translate emoji "a smiling cat" -o cat.png
 
     Outputs that exist are left alone, so the same command again goes on where it stopped.
     """
@@ -183,7 +205,7 @@ def run(
         make_of_no_picture(
             entry,
             header,
-            inputs,
+            inputs if prompts is None else (*inputs, *read_prompts(prompts)),
             Wanted(seed, count, grid=grid, out=out, format=format_, overwrite=overwrite),
             Running(settings, device, precision, truncation, quality, fail_fast=fail_fast),
             Telling(dry_run=dry_run, as_json=as_json, quiet=quiet, verbose=verbose),
@@ -220,6 +242,7 @@ def run(
                 device=device,
                 precision=precision,
                 size=size,
+                tile=tile,
             )
             pipeline = Pipeline(
                 translator.engine,

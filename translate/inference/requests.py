@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from translate.errors import UsageError
-from translate.files import SUFFIXES, show
+from translate.files import SUFFIXES, show, system_reason
 from translate.inference.plan import Item, Plan, Request, Source, as_word, read_target, settled
 from translate.model import Header
 
@@ -31,11 +33,15 @@ def read_value(text: str, header: Header, *, model: str) -> str | int:
         UsageError: if it is neither.
     """
     source = starts_from(header)
-    if Path(text).suffix.lower() in SUFFIXES or os.path.isfile(text):
+    if _is_picture(text, sentence=source == "text"):
         raise UsageError(f"{show(text)}: model {model} starts from {source}, not from a picture")
     if source == "text":
         if not text.strip():
             raise UsageError("the prompt is empty")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"prompt {show(text)}: not UTF-8") from None
         return text
     classes = header.facts.classes
     if text in classes:
@@ -47,9 +53,40 @@ def read_value(text: str, header: Header, *, model: str) -> str | int:
     raise UsageError(f"model {model}: no class {show(text)}; {hint}")
 
 
+def _is_picture(text: str, *, sentence: bool) -> bool:
+    """Say whether a file is meant; a sentence may end as a picture's name does."""
+    named = Path(text).suffix.lower() in SUFFIXES
+    if sentence:
+        return named and (" " not in text or os.path.isfile(text))
+    return named or os.path.isfile(text)
+
+
 def _there_are(classes: Sequence[str]) -> str:
     more = ", …" if len(classes) > _LISTED else ""
     return f"there are {', '.join(classes[:_LISTED])}{more}"
+
+
+def read_prompts(file: str) -> list[str]:
+    """Return the lines of a UTF-8 file, or of standard input for ``-``; empty ones are left out.
+
+    Any other line is a prompt, whatever it begins with: "#1 medal" may be meant.
+
+    Raises:
+        UsageError: if it cannot be read, or says nothing.
+    """
+    where = "--prompts: standard input" if file == "-" else f"--prompts {show(file)}"
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        lines = data.decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise UsageError(f"{where}: {system_reason(error)}") from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UsageError(f"{where}: line {line} is not UTF-8") from None
+    prompts = [line.strip() for line in lines if line.strip()]
+    if not prompts:
+        raise UsageError(f"{where}: has no prompts, one a line")
+    return prompts
 
 
 def plan_requests(
@@ -112,16 +149,15 @@ def _sheet(
     names = [row[0].name for row in requests]
     shown = _shown(", ".join(names), together)
     end = f"{together[0].seed}x{count}"
-    yield _stem(" ".join(names), header), end, Source(shown, None, together, columns)
+    yield _stem("\n".join(names), header), end, Source(shown, None, together, columns)
 
 
 def _singles(
     requests: Sequence[Sequence[Request]], header: Header
 ) -> Iterator[tuple[str, str, Source]]:
     """Yield each request as a source of its own, with the parts of its file's name."""
-    taken: set[str] = set()
     for row in requests:
-        stem = _unused(_stem(row[0].name, header), taken)
+        stem = _stem(row[0].name, header)
         for one in row:
             yield stem, str(one.seed), Source(_shown(one.name, (one,)), None, (one,))
 
@@ -157,21 +193,22 @@ def _shown(name: str, requests: Sequence[Request]) -> str:
 
 
 def _stem(name: str, header: Header) -> str:
+    """Return the part of a file's name that stands for classes or prompts, and for no others.
+
+    It depends on them alone, so that no picture is taken for another that was made before.
+    """
     if not name:
         return ""
-    return file_word(name) or starts_from(header)
+    word = file_word(name) or starts_from(header)
+    classes = header.facts.classes
+    if classes:
+        unclear = [file_word(other) for other in classes].count(word) > 1
+    else:
+        unclear = word.replace("-", " ") != name
+    return f"{word}-{hashlib.sha256(name.encode()).hexdigest()[:6]}" if unclear else word
 
 
 def file_word(text: str) -> str:
     """Return ``text`` as a short file name of letters, digits and hyphens."""
     words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).casefold())
     return words.encode()[:_SLUG_BYTES].decode(errors="ignore").strip("-")
-
-
-def _unused(stem: str, taken: set[str]) -> str:
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name)
-    return name
