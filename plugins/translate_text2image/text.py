@@ -82,7 +82,7 @@ class TextEncoder(nn.Module):
 
 def rescaled(texts: Tensor) -> Tensor:
     """Return (N, D) with rows of length √D, so that each number is about 1 in size."""
-    return F.normalize(texts, dim=1) * texts.shape[1] ** 0.5
+    return F.normalize(texts, dim=1) * math.sqrt(texts.shape[1])
 
 
 class Layer(nn.Module):
