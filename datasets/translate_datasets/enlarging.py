@@ -1,4 +1,4 @@
-"""What a model that enlarges is tried on: photographs, and their low resolution made or given."""
+"""Photographs to enlarge: which belong together, and what a model that enlarges is tried on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from translate import Case, EvaluationSet, ImageError, UsageError
 from translate.pipeline import bicubic, image_files, read_rgb
-from translate_datasets.pairing import by_stem, held_out_pictures
+from translate_datasets.pairing import by_stem, held_out_pictures, some
 
 Pixels = NDArray[np.uint8]
 
@@ -55,6 +55,24 @@ def to_enlarge(folders: Sequence[Path], scale: int) -> EvaluationSet:
         settings={"psnr": measured, "ssim": measured},
         cropped=True,
     )
+
+
+def given_pairs(folders: Sequence[Path], scale: int) -> list[tuple[Path, Path]]:
+    """Return the pictures of high resolution with those of low, found as for ``to_enlarge``.
+
+    Raises:
+        UsageError: if only one resolution is there, or a picture lacks its own of the other.
+    """
+    high, *low = _high_and_low(folders)
+    if not low:
+        raise UsageError(
+            f"--data {folders[0]}: needs the folders HR and LR inside; or give --data twice, high "
+            "resolution first, or leave data.low=given"
+        )
+    pairs, unmatched = _matched(high, low[0], scale)
+    if unmatched:
+        raise UsageError(f"{high} and {low[0]}: without a partner: {some(unmatched)}")
+    return pairs
 
 
 def resized(pixels: NDArray[np.generic], *, up: int = 1, down: int = 1) -> Pixels:

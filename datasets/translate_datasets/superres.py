@@ -1,7 +1,8 @@
-"""Photographs to learn enlarging from: high resolution, and the low resolution made of it."""
+"""Photographs to learn enlarging from: high resolution, and low, made of it or given."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
+from albumentations.augmentations.pixel.functional import unsharp_mask
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
@@ -26,7 +28,6 @@ from translate import (
 )
 from translate.pipeline import (
     PixelCache,
-    bicubic,
     draws,
     flip,
     image_files,
@@ -35,10 +36,18 @@ from translate.pipeline import (
     read_rgb,
     shuffled,
 )
-from translate_datasets.enlarging import to_enlarge
+from translate_datasets.degrading import Degradation
+from translate_datasets.enlarging import given_pairs, resized, to_enlarge
+from translate_datasets.faults import Fault
 from translate_datasets.images import smooth_picture
 
 Pixels = NDArray[np.uint8]
+
+_MARGIN = 12  # low-resolution pixels beside a sample, on both sides together
+_PLACES = 8  # where it may lie between them: as many as JPEG's blocks have pixels
+_DOUBLE = 2  # sides between both rounds of faults, for one of low resolution
+_WINDOW = 13  # stream of random numbers
+_MASK = {"ksize": 51, "sigma": 0, "threshold": 10}  # of unsharp masking, as Real-ESRGAN has it
 
 
 class SuperResOptions(Settings):
@@ -47,6 +56,23 @@ class SuperResOptions(Settings):
     size: int = Field(
         default=128, ge=16, le=1024, description="sides of a sample in high resolution, in pixels"
     )
+    low: Literal["bicubic", "practical", "given"] = Field(
+        default="bicubic",
+        description="bicubic: made as the benchmarks' is; practical: blurred, noisy and "
+        "compressed, too, as pictures on the web are; given: read from a second folder",
+    )
+    strength: float = Field(
+        default=1.0, ge=0, le=1, description="of practical: how much is wrong at most; 1 is a lot"
+    )
+    without: tuple[Fault, ...] = Field(
+        default=(), description="of practical: what is never wrong with the pictures"
+    )
+    sharpen: float = Field(
+        default=0.0,
+        ge=0,
+        le=2,
+        description="sharpen the high resolution before, for crisper outputs; Real-ESRGAN: 0.5",
+    )
     flip: bool = Field(default=True, description="mirror half of the samples")
     turn: bool = Field(default=True, description="turn half of the samples by a quarter")
 
@@ -54,9 +80,13 @@ class SuperResOptions(Settings):
 class SuperRes(Dataset[SuperResOptions]):
     """Gives samples {"high": picture, "low": the same at a ``scale``-th of its size}.
 
-    Low resolution is made of whole pictures, once, as that of the benchmarks is: a sample made
-    of a cut alone would have borders of its own. Both are kept as one picture of more channels,
-    one pixel of which holds a low-resolution pixel and all that it stands for.
+    Bicubic's is made of whole pictures, once, as that of the benchmarks is: a sample made of a
+    cut alone would have borders of its own. That and what is given is kept with its high
+    resolution as one picture of more channels, one pixel of which holds a low-resolution pixel
+    and all that it stands for, so that no cut can part them.
+
+    What is practical is made anew for each sample, of a cut that is a little larger: blurs reach
+    over its borders, and the blocks of JPEG begin anywhere. Beyond the picture it is mirrored.
     """
 
     Options = SuperResOptions
@@ -67,14 +97,22 @@ class SuperRes(Dataset[SuperResOptions]):
     ) -> None:
         super().__init__(folders, options, needs)
         self.scale = int(needs.get("scale", 4))
-        unit = self.scale * int(needs.get("multiple_of", 1))
+        unit = math.lcm(
+            self.scale * int(needs.get("multiple_of", 1)), int(needs.get("high_multiple_of", 1))
+        )
         if options.size % unit:
             raise UsageError(f"data.size={options.size}: this method needs a multiple of {unit}")
         for folder in folders:
             if not os.path.isdir(folder):
                 raise UsageError(f"--data {folder}: no such folder")
-        self.files = [file for folder in folders for file in image_files(folder)]
-        self._pixels = PixelCache(self._read, self.files)
+        self._partners: dict[Path, Path] = {}
+        if options.low == "given":
+            self._partners = dict(given_pairs(folders, self.scale))
+            self.files = list(self._partners)
+        else:
+            self.files = [file for folder in folders for file in image_files(folder)]
+        self._degradation = Degradation(options.strength, options.without)
+        self._pixels = PixelCache(self._read, self.files, self._partners)
 
     @classmethod
     def example(cls, folder: Path, size: int) -> Mapping[str, Any]:
@@ -105,19 +143,41 @@ class SuperRes(Dataset[SuperResOptions]):
         return len(self.files)
 
     def describe(self) -> str:
-        return f"superres: {len(self.files):,} pictures, to be enlarged {self.scale} times"
+        what = "pairs" if self._partners else "pictures"
+        text = f"superres: {len(self.files):,} {what}, to be enlarged {self.scale} times"
+        return f"{text} ({self.options.low})" if self.options.low != "bicubic" else text
 
     def sample(self, number: int, seed: int) -> Sample:
         place = shuffled(number, len(self.files), seed)
-        _, packed = self._pixels.at(self.files, place)
+        _, pixels = self._pixels.at(self.files, place)
+        if self.options.low == "practical":
+            return self._degraded(pixels, mix(seed, number))
         side = self.options.size // self.scale
-        height, width = packed.shape[:2]
+        height, width = pixels.shape[:2]
         top, left, *_ = random_box(height, width, side, mix(seed, number))
-        part = packed[top : top + side, left : left + side]
+        part = pixels[top : top + side, left : left + side]
         return {"low": part[..., :3], "high": _unfolded(part[..., 3:], self.scale)}
+
+    def _degraded(self, pixels: Any, seed: int) -> Sample:
+        """Return a sample whose low resolution is as the first round of faults leaves it."""
+        if not isinstance(pixels, np.ndarray):
+            raise UsageError("data.low=practical works on the CPU; use another --cache than device")
+        size, scale = self.options.size, self.scale
+        height, width = pixels.shape[:2]
+        top, left, *_ = random_box(height, width, size, seed)
+        [[down, right]] = (_window(torch.tensor([seed])) * scale).tolist()
+        side = size + _MARGIN * scale
+        wide = _mirrored(pixels, top - down, left - right, side)
+        between = side // scale * min(scale, _DOUBLE)
+        return {
+            "low": self._degradation.first(wide, seed, between),
+            "high": wide[down : down + size, right : right + size],
+        }
 
     def on_device(self, batch: Batch) -> Batch:
         fields = dict(batch.tensors)
+        if self.options.low == "practical":
+            fields["low"] = self._finished(fields["low"], batch.seeds)
         chance = draws(batch.seeds, 3, 0)
         for name, images in fields.items():
             if self.options.flip:
@@ -127,25 +187,42 @@ class SuperRes(Dataset[SuperResOptions]):
             fields[name] = images
         return Batch(fields, batch.seeds)
 
+    def _finished(self, images: Tensor, seeds: Tensor) -> Tensor:
+        """Return low resolution (N, 3, h, w) in [-1, 1] of what the first round left of it."""
+        side = self.options.size // self.scale
+        low = self._degradation.second((images + 1) / 2, seeds, side + _MARGIN)
+        places = zip(low, _window(seeds).tolist(), strict=True)
+        cut = [x[:, down : down + side, right : right + side] for x, (down, right) in places]
+        return torch.stack(cut) * 2 - 1
+
     def _read(self, file: Path) -> Pixels:
-        """Return a picture and its low resolution as one, (h, w, 3 + 3·scale²)."""
-        high = read_rgb(file)
-        scale = self.scale
+        """Return a picture, and its low resolution with it as (h, w, 3 + 3·scale²)."""
+        high, scale = read_rgb(file), self.scale
         rows, columns = (side // scale for side in high.shape[:2])
         if min(rows, columns) * scale < self.options.size:
             raise ImageError(
                 f"{file}: {high.shape[1]}×{high.shape[0]} is smaller than data.size="
                 f"{self.options.size}"
             )
+        low = self._given(file, high) if self._partners else None
+        if self.options.sharpen:
+            high = unsharp_mask(high, alpha=self.options.sharpen, **_MASK)
+        if self.options.low == "practical":
+            return high
         high = high[: rows * scale, : columns * scale]
-        return np.concatenate([shrunk(high, scale), _folded(high, scale)], axis=-1)
+        low = resized(high, down=scale) if low is None else low
+        return np.concatenate([low, _folded(high, scale)], axis=-1)
 
-
-def shrunk(high: Pixels, scale: int) -> Pixels:
-    """Return (H, W, 3) uint8 at a ``scale``-th of its size, as the benchmarks' inputs are made."""
-    x = torch.from_numpy(np.array(high)).permute(2, 0, 1)[None].float()  # torch wants it writable
-    low = bicubic(x, down=scale)[0].round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(low.permute(1, 2, 0).numpy())
+    def _given(self, file: Path, high: Pixels) -> Pixels:
+        """Return the low resolution that comes with a picture."""
+        low = read_rgb(self._partners[file])
+        height, width = low.shape[:2]
+        if (height * self.scale, width * self.scale) != high.shape[:2]:
+            raise UsageError(
+                f"{self._partners[file]}: {width}×{height} pixels, of which {self.scale} times as "
+                f"many are not the {high.shape[1]}×{high.shape[0]} of {file}"
+            )
+        return low
 
 
 def _folded(high: Pixels, scale: int) -> Pixels:
@@ -160,6 +237,20 @@ def _unfolded(packed: Any, scale: int) -> Any:
     rows, columns = packed.shape[:2]
     parts = packed.reshape(rows, columns, scale, scale, 3).swapaxes(1, 2)
     return parts.reshape(rows * scale, columns * scale, 3)
+
+
+def _window(seeds: Tensor) -> Tensor:
+    """Return where samples begin in what is degraded, (N, 2) in low-resolution pixels."""
+    return (_MARGIN - _PLACES) // 2 + (_PLACES * draws(seeds, 2, _WINDOW)).long()
+
+
+def _mirrored(pixels: Pixels, top: int, left: int, side: int) -> Pixels:
+    """Return a square of a picture, which is mirrored where the square reaches beyond it."""
+    height, width = pixels.shape[:2]
+    rows = max(0, -top), max(0, top + side - height)
+    columns = max(0, -left), max(0, left + side - width)
+    part = pixels[max(0, top) : top + side, max(0, left) : left + side]
+    return np.pad(part, (rows, columns, (0, 0)), "symmetric")
 
 
 def _turn(images: Tensor, chance: Tensor) -> Tensor:
