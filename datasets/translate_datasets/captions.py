@@ -217,7 +217,8 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _lines_kept(file: Path) -> list[str]:
     """Return the lines with their ends, since a quoted caption may have several."""
-    return [f"{line}\n" for line in _lines(file)]
+    lines = [f"{line}\n" for line in _lines(file)]
+    return lines[:-1] if lines[-1] == "\n" else lines
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
