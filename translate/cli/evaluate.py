@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from translate.cli.fetching import fetched, offline_option
 from translate.cli.parameters import MeasureName, ModelName
 from translate.cli.run import Size
 from translate.cli.tables import print_json, print_table
@@ -83,6 +84,13 @@ _LISTED = 5  # names of pictures without partners
     help="Larger pictures are translated at N×N pixels and keep their own detail.",
 )
 @click.option(
+    "--tile",
+    type=click.IntRange(1),
+    metavar="PIXELS",
+    help="Sides of the parts that a large picture runs in; less memory, same outcome.  "
+    "[default: what is fast and fits]",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
@@ -112,6 +120,7 @@ _LISTED = 5  # names of pictures without partners
     show_default=True,
     help="Which rows: best and worst by the first measure.",
 )
+@offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the table and errors.")
 def evaluate(
@@ -124,6 +133,7 @@ def evaluate(
     inception: Path | None,
     assignments: tuple[str, ...],
     size: int | Literal["working", "native"],
+    tile: int | None,
     seed: int,
     device: str,
     precision: str | None,
@@ -144,9 +154,9 @@ def evaluate(
     translate evaluate mine --data facades/ --sheet facades.png
     translate evaluate horse2zebra --data horses-and-zebras/ --inception weights.pth
     """
-    entry = the_host().model(model)
     for name in names:
         the_host().measure(name)
+    entry = fetched(model, quiet=quiet)
 
     # Nothing above is slow; what follows imports torch.
     from translate.bundle import load_bundle
@@ -168,7 +178,7 @@ def evaluate(
     engine: Engine | Generator
     if "image" in loaded.header.reads:
         engine = Translator(
-            loaded, settings=run_time, device=device, precision=precision, size=size
+            loaded, settings=run_time, device=device, precision=precision, size=size, tile=tile
         ).engine
         batch_size = engine.batch_size(batch_size)
     else:

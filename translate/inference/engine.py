@@ -101,8 +101,9 @@ class Engine:
     def _small(self, item: Prepared) -> bool:
         """Say whether a picture runs on one core, with others beside it."""
         height, width = item.pixels.shape[:2]
-        outputs = height * width * self.fit.scale * self.fit.scale
-        return self._side_by_side and outputs <= _SIDE_BY_SIDE_PIXELS and not self._tiled(item)
+        outputs: int = height * width * self.fit.scale**2
+        small = outputs <= _SIDE_BY_SIDE_PIXELS and not self._tiled(item)
+        return self._side_by_side and small
 
     def _alone(self, item: Prepared) -> bool:
         """Say whether a picture is no part of a batch."""

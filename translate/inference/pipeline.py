@@ -14,19 +14,19 @@ import traceback
 from collections import deque
 from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
-from translate.atomic import write_atomic
+from translate.atomic import replacing
 from translate.files import system_reason
 from translate.images import encode_picture, read_picture
+from translate.images.encoding import encode_in_pieces
 from translate.inference.engine import Engine
 from translate.inference.fitting import Finished, Prepared
 from translate.inference.plan import Item
+from translate.inference.tiling import is_lack_of_memory
 from translate.registry import one_line
 
 _QUEUED_BYTES = 128 << 20  # of pixels that wait between two stages; but one picture always may
@@ -75,7 +75,7 @@ class Pipeline:
         self.engine, self.encoding = engine, encoding
         self.batch_size, self.workers, self.seed = max(1, batch_size), max(1, workers), seed
         self._stopping = self._interruptible = False
-        self._largest = 1  # bytes of a picture, so far
+        self._largest = 1  # bytes of a picture or what becomes of it, so far
 
     def stop(self) -> None:
         """Begin nothing more; what is being written is finished.
@@ -138,7 +138,8 @@ class Pipeline:
                 return
             work = ahead.popleft().result()
             if isinstance(work, _Work):
-                self._largest = max(self._largest, work.prepared.picture.pixels.nbytes)
+                size = work.prepared.picture.pixels.nbytes * self.engine.fit.scale**2
+                self._largest = max(self._largest, size)
             yield work
 
     def _read_one(self, item: Item, source: Path | bytes) -> _Work | Outcome:
@@ -184,16 +185,13 @@ class Pipeline:
     def _write(self, work: _Work, finished: Finished) -> Outcome:
         item, error, began = work.item, None, time.monotonic()
         try:
-            data = encode_picture(
-                self.engine.finish(finished),
-                item.format,
-                quality=self.encoding.quality,
-                strip=self.encoding.strip,
-            )
-            if item.output is None:
-                write_out(data)
+            picture, how = self.engine.finish(finished), asdict(self.encoding)
+            if item.output is None:  # all of it or nothing, which pieces would not be
+                write_out(encode_picture(picture, item.format, **how))
             else:
-                write_atomic(item.output, data)
+                with replacing(item.output) as file:
+                    for piece in encode_in_pieces(picture, item.format, **how):
+                        file.write(piece)
         except BrokenPipeError:
             raise  # nobody reads: that is no failure of this picture
         except Exception as problem:
@@ -204,7 +202,7 @@ class Pipeline:
         """Return why an item failed, in one line that names it."""
         if os.environ.get("TRANSLATE_DEBUG", "0") not in ("", "0"):
             traceback.print_exception(error)
-        if _is_lack_of_memory(error):
+        if is_lack_of_memory(error):
             reason = "not enough memory"
             reason += "; a smaller --size may do" if self.engine.fit.scale == 1 else ""
         elif isinstance(error, OSError):
@@ -230,13 +228,6 @@ def _ready(value: T) -> Future[T]:
     future: Future[T] = Future()
     future.set_result(value)
     return future
-
-
-def _is_lack_of_memory(error: Exception) -> bool:
-    # A CPU's allocator has no exception of its own.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    )
 
 
 def write_out(data: bytes) -> None:
