@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate.hookspecs import RegisterMethod, hookimpl
+from translate.hookspecs import RegisterCatalogue, RegisterImporter, RegisterMethod, hookimpl
 
 
 @hookimpl
@@ -13,4 +13,24 @@ def register_methods(register: RegisterMethod) -> None:
         source="image",
         data="superres",
         factory="translate_srgan.method:SRGAN",
+    )
+
+
+@hookimpl
+def register_catalogues(register: RegisterCatalogue) -> None:
+    register(file="zoo.toml")
+
+
+@hookimpl
+def register_importers(register: RegisterImporter) -> None:
+    register(
+        name="Real-ESRGAN-rrdb",
+        looks_for="body.0.rdb1.conv1.weight, or ESRGAN's RRDB_trunk.0.RDB1.conv1.weight or "
+        "model.1.sub.0.RDB1.conv1.0.weight (g, w, 3, 3)",
+        factory="translate_srgan.importers:rrdb",
+    )
+    register(
+        name="Real-ESRGAN-compact",
+        looks_for="body.0.weight (w, c, 3, 3), body.1.weight (w) and no others than body.N",
+        factory="translate_srgan.importers:compact",
     )

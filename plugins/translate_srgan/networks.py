@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from translate.networks import initialise
 
 
 class SRResNet(nn.Module):
@@ -22,7 +26,8 @@ class SRResNet(nn.Module):
 
     def __init__(self, channels: int, *, scale: int, width: int, blocks: int, norm: bool) -> None:
         super().__init__()
-        self.radius = 4 + 2 * blocks + 1 + 2 + 2
+        # The doublings and the last layer reach 3 pixels, whatever the scale, but for 1.
+        self.radius = 4 + 2 * blocks + 1 + (4 if scale == 1 else 3)
         self.head = nn.Sequential(nn.Conv2d(channels, width, 9, 1, 4), nn.PReLU())
         self.body = nn.Sequential(
             *(_Residual(width, norm) for _ in range(blocks)), *_normed(width, norm)
@@ -68,7 +73,8 @@ class RRDBNet(nn.Module):
         gather: sides of the squares of pixels that become one; H and W must be multiples.
 
     Attributes:
-        radius: low-resolution pixels around one that its result depends on.
+        radius: low-resolution pixels around one that its result depends on; around a square
+            of them, where pixels are gathered.
 
     Source: Wang et al. 2018, arXiv:1809.00219, section 3.1; gathering: Wang et al. 2021,
     arXiv:2107.10833, section 3.3.
@@ -79,7 +85,8 @@ class RRDBNet(nn.Module):
     ) -> None:
         super().__init__()
         doublings = (scale * gather).bit_length() - 1
-        self.radius = gather * (1 + 15 * blocks + 1 + 4)
+        # All that follows the trunk's convolution reaches 2 pixels, whatever the scale.
+        self.radius = gather * (1 + 15 * blocks + 1 + 2)
         self.gather = gather
         self.first = nn.Conv2d(channels * gather**2, width, 3, 1, 1)
         self.body = nn.Sequential(*(_RRDB(width, growth) for _ in range(blocks)))
@@ -104,9 +111,7 @@ class _Dense(nn.Module):
         super().__init__()
         ins = [width + place * growth for place in range(5)]
         outs = [growth] * 4 + [width]
-        self.layers = nn.ModuleList(
-            nn.Conv2d(i, o, 3, 1, 1) for i, o in zip(ins, outs, strict=True)
-        )
+        self.layers = nn.ModuleList(_calm(i, o) for i, o in zip(ins, outs, strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
         seen = [x]
@@ -115,6 +120,15 @@ class _Dense(nn.Module):
             seen.append(_leaky(convolution(torch.cat(seen, 1))))
         out: Tensor = x + 0.2 * last(torch.cat(seen, 1))
         return out
+
+
+def _calm(ins: int, outs: int) -> nn.Conv2d:
+    """Return a 3×3 convolution with a tenth of He's weights: deep chains of blocks begin calmly.
+
+    Source: He et al. 2015, arXiv:1502.01852, section 2.2; Wang et al. 2018, arXiv:1809.00219,
+    section 3.1.
+    """
+    return initialise(nn.Conv2d(ins, outs, 3, 1, 1), 0.1 * math.sqrt(2 / (9 * ins)))
 
 
 class _RRDB(nn.Module):
