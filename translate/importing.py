@@ -137,9 +137,10 @@ def unwrap(loaded: object) -> dict[str, Tensor]:
             break
         loaded = loaded[inside[0]]
     tensors = dict(_flatten(loaded))
-    # What DataParallel and DistributedDataParallel put before every key.
-    while tensors and all(key.startswith("module.") for key in tensors):
-        tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
+    # What DataParallel puts before every key, and what a whole method calls its generator.
+    for prefix in ("module.", "netG.", "module."):
+        if tensors and all(key.startswith(prefix) for key in tensors):
+            tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
     return tensors
 
 
