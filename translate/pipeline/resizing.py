@@ -34,7 +34,7 @@ def bicubic(x: Tensor, *, up: int = 1, down: int = 1) -> Tensor:
     if up == down == 1:
         return x
     border = _REACH * down
-    rows, columns = (_mirrored(side, border).to(x.device) for side in (height, width))
+    rows, columns = (mirrored(side, border, border).to(x.device) for side in (height, width))
     wide = x[:, :, rows][..., columns]
     shape = [(side + 2 * border) // down * up for side in (height, width)]
     out = F.interpolate(wide, shape, mode="bicubic", antialias=True)
@@ -42,7 +42,8 @@ def bicubic(x: Tensor, *, up: int = 1, down: int = 1) -> Tensor:
     return out[..., cut : shape[0] - cut, cut : shape[1] - cut]
 
 
-def _mirrored(side: int, border: int) -> Tensor:
+def mirrored(side: int, before: int, after: int) -> Tensor:
     """Return which of ``side`` pixels stand at each place of a row with mirrored borders."""
-    places = torch.arange(-border, side + border) % (2 * side)
-    return torch.minimum(places, 2 * side - 1 - places)
+    period = torch.full((), 2 * side)  # a tensor, since exporters divide by no side that varies
+    places = torch.arange(-before, side + after) % period
+    return torch.minimum(places, period - 1 - places)
