@@ -18,6 +18,7 @@ from translate.method import Batch, Export, Fit, Method
 from translate.model import Header, metadata, read_header
 from translate.options import Settings, build
 from translate.registry import one_line
+from translate.zoo.download import local_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +56,12 @@ def save_bundle(path: Path, header: Header, weights: Mapping[str, Tensor]) -> No
 def load_model(name: str) -> Model:
     """Return the model called ``name``, or the one in the file of that path.
 
+    One that is published elsewhere is downloaded first, unless ``TRANSLATE_OFFLINE`` is set.
+
     Raises:
         UsageError: if there is none; BundleError: if it cannot be loaded.
     """
-    return load_bundle(the_host().model(name).path)
+    return load_bundle(local_model(name).path)
 
 
 def load_bundle(path: Path) -> Model:

@@ -68,6 +68,16 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def megabytes(count: int) -> str:
+    """Return a number of bytes as it is told to people.
+
+    >>> megabytes(67_040_989), megabytes(2_504_012)
+    ('64 MB', '2.4 MB')
+    """
+    size = count / 2**20
+    return f"{size:.0f} MB" if size >= 10 else f"{size:.1f} MB"
+
+
 def system_reason(error: BaseException) -> str:
     """Return what the system says of a file, without the path that callers print themselves."""
     if isinstance(error, MemoryError):

@@ -1,4 +1,4 @@
-"""Where the user's own models live."""
+"""Where the user's own models live, and those that were downloaded."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def home() -> Path:
 def models_folder() -> Path:
     """Return the folder of the user's own models, one bundle each."""
     return home() / "models"
+
+
+def downloads_folder() -> Path:
+    """Return the folder of the models that were downloaded, one bundle each."""
+    return home() / "downloads"
 
 
 def _data_folder() -> Path:

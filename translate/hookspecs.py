@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CONTRACT = 1
 
 __all__ = [
+    "RegisterCatalogue",
     "RegisterDataset",
     "RegisterImporter",
     "RegisterMeasure",
@@ -61,6 +62,16 @@ class RegisterModel(Protocol):
             method: the method its bundle names, for lists.
             summary: one line for ``translate models``.
             file: the bundle, relative to the folder of the plugin's module.
+        """
+
+
+class RegisterCatalogue(Protocol):
+    def __call__(self, *, file: str) -> None:
+        """Add the models that a catalogue lists: published elsewhere, downloaded when first used.
+
+        Args:
+            file: the catalogue, in TOML, relative to the folder of the plugin's module: a table
+                for each model, with its method, summary, urls, sha256, size, licence and source.
         """
 
 
@@ -110,6 +121,11 @@ def register_methods(register: RegisterMethod) -> None:
 @hookspec
 def register_models(register: RegisterModel) -> None:
     """Add models: trained weights that come with the plugin."""
+
+
+@hookspec
+def register_catalogues(register: RegisterCatalogue) -> None:
+    """Add catalogues: models that are published elsewhere and downloaded when first used."""
 
 
 @hookspec

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from translate.errors import BundleError, UsageError
 from translate.loading import call_alone, discover, in_order, load_plugin, new_manager, status_of
 from translate.model import SUFFIX
-from translate.own_models import delete, entry_of, file_of, own_files
+from translate.own_models import delete, downloaded_files, entry_of, file_of, own_files
 from translate.registry import (
     RESERVED,
     CommandEntry,
@@ -133,17 +133,19 @@ class Host:
 
     @property
     def models(self) -> Mapping[str, ModelEntry]:
-        """Return the models by name, the user's own as they are on disk now.
+        """Return the models by name, downloaded or not; the user's own as they are on disk now.
 
         Where a name is both, the user's own model is meant: installing a plugin must not change
         what a command of yesterday does.
         """
+        taken = self._taken.models
         own = {name: entry_of(path) for name, path in own_files().items()}
-        return MappingProxyType({**self._taken.models, **own})
+        left = {n: entry_of(path) for n, path in downloaded_files().items() if n not in taken}
+        return MappingProxyType({**left, **taken, **own})
 
     def model_names(self) -> list[str]:
         """Return the names of the models, without opening any file."""
-        return sorted({*self._taken.models, *own_files()})
+        return sorted({*self._taken.models, *own_files(), *downloaded_files()})
 
     def method(self, name: str) -> MethodEntry:
         """Return the method called ``name``.
@@ -202,6 +204,20 @@ class Host:
         """Return the model of that name, or the one in the file of that path.
 
         Raises:
+            UsageError: if there is none, or it is not downloaded.
+            BundleError: if its file cannot be read.
+        """
+        found = self.known_model(name)
+        if found.kind == "available":
+            raise UsageError(
+                f"model {name} is not downloaded; 'translate download {name}' does that"
+            )
+        return found
+
+    def known_model(self, name: str) -> ModelEntry:
+        """Return the same, or a model that is not downloaded: then its file is not there yet.
+
+        Raises:
             UsageError: if there is none.
             BundleError: if its file cannot be read.
         """
@@ -210,7 +226,7 @@ class Host:
             if name.endswith(SUFFIX) or "/" in name or os.sep in name:
                 raise UsageError(f"{name}: no such model file")
             raise self.unknown("model", name, self.model_names())
-        if not found.path.is_file():
+        if found.published is None and not found.path.is_file():
             raise BundleError(
                 f"model {name}: {found.path} is missing; reinstall "
                 f"{self._plugins[found.plugin].distribution if found.plugin else 'it'}"
@@ -229,6 +245,8 @@ class Host:
             return entry_of(file_of(name))
         if name in self._taken.models:
             return self._taken.models[name]
+        if name in (downloaded := downloaded_files()):
+            return entry_of(downloaded[name])
         return entry_of(Path(name)) if os.path.isfile(name) else None
 
     def own_path(self, name: str, *, overwrite: bool = False) -> Path:
@@ -243,26 +261,33 @@ class Host:
             raise UsageError(str(error)) from None
         if name in RESERVED or name in self.commands:
             raise UsageError(f"model {name!r}: the name is that of a command; choose another")
-        if name in self._taken.models:
-            plugin = self._taken.models[name].plugin
-            raise UsageError(f"model {name!r} comes with plugin {plugin}; choose another name")
+        taken = self._taken.models.get(name)
+        # One in a catalogue may be what is installed here, from a file that came another way.
+        if taken is not None and taken.published is None:
+            raise UsageError(
+                f"model {name!r} comes with plugin {taken.plugin}; choose another name"
+            )
         path = file_of(name)
         if os.path.exists(path) and not overwrite:
             raise UsageError(f"model {name!r} exists ({path}); --overwrite replaces it")
         return path
 
     def remove(self, name: str) -> Path:
-        """Delete the user's own model called ``name`` and return where it was.
+        """Delete the user's own or downloaded model called ``name`` and return where it was.
 
         Raises:
             UsageError: if there is none.
         """
-        own = own_files()
+        own = {**downloaded_files(), **own_files()}
         if name in own:
             return delete(own[name])
-        if name in self._taken.models:
-            plugin = self._taken.models[name].plugin
-            raise UsageError(f"model {name!r} comes with plugin {plugin}; uninstall that instead")
+        taken = self._taken.models.get(name)
+        if taken is not None and taken.published is not None:
+            raise UsageError(f"model {name!r} is not downloaded")
+        if taken is not None:
+            raise UsageError(
+                f"model {name!r} comes with plugin {taken.plugin}; uninstall that instead"
+            )
         raise self.unknown("model", name, own)
 
     def unknown(self, what: str, name: str, known: Iterable[str]) -> UsageError:

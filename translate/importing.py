@@ -29,6 +29,15 @@ WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dic
 
 
 @dataclass(frozen=True)
+class Converted:
+    """A checkpoint as it will be stored, and what it was taken for."""
+
+    header: Header
+    weights: dict[str, Tensor]
+    described: str
+
+
+@dataclass(frozen=True)
 class Done:
     """A model that was installed: where, and what its checkpoint was taken for."""
 
@@ -57,27 +66,38 @@ def import_checkpoint(
         UsageError: if the name is taken or no importer knows the file's layout.
         BundleError: if the file cannot be read, or its weights do not fit the method.
     """
-    host = the_host()
-    path = host.own_path(name, overwrite=overwrite)
+    path = the_host().own_path(name, overwrite=overwrite)
+    converted = convert(file)
+    header, weights = converted.header, converted.weights
+    if half_precision:
+        weights = _halved(weights)
+    told = header.card.model_copy(update=dict(card or {}))
+    save_bundle(path, header.model_copy(update={"card": told}), weights)
+    return Done(path, converted.described)
+
+
+def convert(file: Path, importer: str | None = None) -> Converted:
+    """Return the checkpoint or bundle in ``file`` in our words, after trying whether it fits.
+
+    Args:
+        importer: the only one that is asked what the file is; None: all are.
+
+    Raises:
+        UsageError: if no importer knows the file's layout.
+        BundleError: if the file cannot be read, or its weights do not fit the method.
+    """
     found: Mapping[str, Tensor]
     if "translate" in (_metadata(file) or {}):
         header, found, described = read_header(file), load_file(file), "a bundle"
     else:
-        imported, entry = recognise(host, read_checkpoint(file), file)
+        imported, entry = recognise(the_host(), read_checkpoint(file), file, importer)
         header, found = _describe(imported, file), imported.weights
         described = f"{entry.name} (plugin {entry.plugin})"
     weights = {key: tensor.detach().clone() for key, tensor in found.items()}
     _, export = rebuild(header, where=str(file))
     fill(export.network, weights, where=f"{file}, read as {described}")
-    if half_precision:
-        weights = _halved(weights)
-    fields = {
-        "reads": tuple(export.reads),
-        "mode": export.mode,
-        "card": header.card.model_copy(update=dict(card or {})),
-    }
-    save_bundle(path, header.model_copy(update=fields), weights)
-    return Done(path, described)
+    fields = {"reads": tuple(export.reads), "mode": export.mode}
+    return Converted(header.model_copy(update=fields), weights, described)
 
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
@@ -155,15 +175,15 @@ def _flatten(loaded: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def recognise(
-    host: Host, tensors: Mapping[str, Tensor], file: Path
+    host: Host, tensors: Mapping[str, Tensor], file: Path, importer: str | None = None
 ) -> tuple[Imported, ImporterEntry]:
-    """Return what the first importer that knows the tensors makes of them.
+    """Return what the first importer that knows the tensors makes of them, or the one named.
 
     Raises:
         UsageError: naming what each importer looks for, if none does.
     """
     reasons = []
-    for entry in host.importers.values():
+    for entry in host.importers.values() if importer is None else [host.importers[importer]]:
         try:
             imported = entry.load()(dict(tensors))
             if isinstance(imported, Imported):

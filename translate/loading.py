@@ -171,6 +171,7 @@ def _arguments(hook: str, brought: Contribution) -> dict[str, Any]:
     registers: dict[str, Callable[..., None]] = {
         "register_methods": brought.register_method,
         "register_models": brought.register_model,
+        "register_catalogues": brought.register_catalogue,
         "register_datasets": brought.register_dataset,
         "register_importers": brought.register_importer,
         "register_measures": brought.register_measure,

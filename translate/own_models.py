@@ -1,19 +1,28 @@
-"""The user's own models: the bundles in their models folder, each called by its file's name."""
+"""The models in the user's folders, own and downloaded: each is called by its file's name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from translate.errors import BundleError
-from translate.home import models_folder
+from translate.home import downloads_folder, models_folder
 from translate.model import SUFFIX, read_header
 from translate.registry import ModelEntry
 
 
 def own_files() -> dict[str, Path]:
     """Return the files of the user's own models by name; none where their folder is closed."""
+    return _bundles(models_folder())
+
+
+def downloaded_files() -> dict[str, Path]:
+    """Return the files of downloaded models by name; none where their folder is closed."""
+    return _bundles(downloads_folder())
+
+
+def _bundles(folder: Path) -> dict[str, Path]:
     try:
-        return {path.stem: path for path in sorted(models_folder().glob(f"[!.]*{SUFFIX}"))}
+        return {path.stem: path for path in sorted(folder.glob(f"[!.]*{SUFFIX}"))}
     except OSError:
         return {}
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from translate.errors import TranslateError
-from translate.home import models_folder
+from translate.home import downloads_folder, models_folder
+from translate.model import SUFFIX
+from translate.zoo.catalogue import Published, read_catalogue
 
 if TYPE_CHECKING:
     import click
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
 # become one.
 BUILT_IN = (
     *("run", "walk", "mix", "train", "evaluate", "report"),
-    *("models", "methods", "datasets", "measures", "plugins", "info", "import", "remove"),
+    *("models", "methods", "datasets", "measures", "plugins"),
+    *("info", "download", "import", "remove"),
 )
-RESERVED = frozenset([*BUILT_IN, "benchmark", "download", "export", "help", "new", "version"])
+RESERVED = frozenset([*BUILT_IN, "benchmark", "export", "help", "new", "version"])
 SOURCES = ("image", "text", "class", "noise")
 COMPARES = ("pairs", "sets", "classes", "captions")
 
@@ -59,7 +62,10 @@ class MethodEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A trained model: a bundle that a plugin brought, or the user's own (``plugin`` is None)."""
+    """A trained model: a bundle that a plugin brought, or the user's own (``plugin`` is None).
+
+    Of one that a plugin's catalogue lists, ``path`` is where the download is, or will be.
+    """
 
     name: str
     method: str
@@ -67,13 +73,20 @@ class ModelEntry:
     path: Path
     plugin: str | None = None
     problem: str = ""  # why its file cannot be read
+    published: Published | None = None  # what its catalogue says
 
     @property
-    def kind(self) -> Literal["bundled", "own", "file"]:
-        """Say whether a plugin brought it, it is in the user's models folder, or anywhere else."""
+    def kind(self) -> Literal["bundled", "own", "downloaded", "available", "file"]:
+        """Say where it is: with a plugin, in a folder of the user's, not here yet, or elsewhere."""
+        if self.published is not None:
+            return "downloaded" if self.path.is_file() else "available"
         if self.plugin is not None:
             return "bundled"
-        return "own" if self.path.parent == models_folder() else "file"
+        folders: dict[Path, Literal["own", "downloaded"]] = {
+            models_folder(): "own",
+            downloads_folder(): "downloaded",
+        }
+        return folders.get(self.path.parent, "file")
 
 
 @dataclass(frozen=True)
@@ -187,6 +200,19 @@ class Contribution:
             raise PluginError(f"model {name!r}: the plugin's module has no folder to look in")
         entry = ModelEntry(name, method, summary, self.folder / file, self.plugin)
         self._add("model", self.models, entry)
+
+    def register_catalogue(self, *, file: str) -> None:
+        """Take in the models that a file lists: the callback of ``register_catalogues``."""
+        _check_texts("a catalogue", file=file)
+        if self.folder is None:
+            raise PluginError(f"catalogue {file}: the plugin's module has no folder to look in")
+        try:
+            for name, model in read_catalogue(self.folder / file).items():
+                path = downloads_folder() / f"{name}{SUFFIX}"
+                facts = (name, model.method, model.summary, path, self.plugin)
+                self._add("model", self.models, ModelEntry(*facts, published=model))
+        except TranslateError as error:
+            raise PluginError(f"catalogue {file}: {error}") from None
 
     def register_dataset(self, *, name: str, kind: str, summary: str, factory: str) -> None:
         """Take in a data set reader: the callback of ``register_datasets``."""

@@ -33,8 +33,12 @@ COMMANDS = {
     "measures": ("lists:measures", "List the measures, or what one can be told."),
     "plugins": ("plugins:plugins", "List the plugins, and why one does not work."),
     "info": ("info:info", "Show what a model is and where it comes from."),
+    "download": (
+        "download:download",
+        "Download published models, to be there when they are needed.",
+    ),
     "import": ("importing:import_", "Make a model of another project's checkpoint."),
-    "remove": ("remove:remove", "Delete one of your own models."),
+    "remove": ("remove:remove", "Delete one of your own or downloaded models."),
 }
 OWN_OPTIONS = ("-h", "--help", "--version")
 INTERRUPTED = 130

@@ -18,15 +18,14 @@ from translate.model import read_header
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
 def info(model: str, as_json: bool) -> None:
     """Show what a model is and where it comes from."""
-    entry = the_host().model(model)
-    facts = {
-        "name": entry.name,
-        "kind": entry.kind,
-        "plugin": entry.plugin,
-        "path": str(entry.path),
-        "bytes": entry.path.stat().st_size,
-        **read_header(entry.path).model_dump(mode="json"),
-    }
+    entry = the_host().known_model(model)
+    facts: dict[str, Any] = {"name": entry.name, "kind": entry.kind, "plugin": entry.plugin}
+    if entry.kind == "available" and entry.published is not None:
+        facts |= entry.published.model_dump(mode="json")
+        facts["bytes"] = facts.pop("size")
+    else:
+        facts |= {"path": str(entry.path), "bytes": entry.path.stat().st_size}
+        facts |= read_header(entry.path).model_dump(mode="json")
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return

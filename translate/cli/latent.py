@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from translate.atomic import write_atomic
+from translate.cli.fetching import fetched, offline_option, reads_pictures
 from translate.errors import UsageError
 from translate.files import show
 from translate.host import the_host
-from translate.inference.requests import starts_from
 from translate.model import Header, read_header
 from translate.options import parse_assignments
 
@@ -51,25 +51,25 @@ _OPTIONS = (
 
 def latent_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that both commands have."""
-    for option in reversed(_OPTIONS):
+    for option in (offline_option, *reversed(_OPTIONS)):
         command = option(command)
     return command
 
 
-def header_of(model: str) -> tuple[str, Header, Path]:
-    """Return a model's name, what it says of itself, and its file.
+def header_of(model: str, *, quiet: bool) -> tuple[str, Header, Path]:
+    """Return a model's name, what it says of itself, and its file; it may be downloaded for that.
 
     Raises:
         UsageError: if it starts from a picture.
     """
-    entry = the_host().model(model)
-    header = read_header(entry.path)
-    if "image" in header.reads:
+    entry = the_host().known_model(model)
+    if reads_pictures(entry):
         raise UsageError(
-            f"model {entry.name}: starts from {starts_from(header)}; only what starts from a code "
-            "can be walked through and mixed"
+            f"model {entry.name}: starts from image; only what starts from a code can be walked "
+            "through and mixed"
         )
-    return entry.name, header, entry.path
+    fetched(model, quiet=quiet)
+    return entry.name, read_header(entry.path), entry.path
 
 
 def chosen_seed(given: int | None) -> int:

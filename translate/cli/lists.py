@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from translate.cli.parameters import DatasetName, MeasureName, MethodName
 from translate.cli.tables import print_json, print_options, print_table
+from translate.files import megabytes
 from translate.host import the_host
+from translate.registry import ModelEntry
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
 
@@ -19,12 +22,24 @@ def models(as_json: bool) -> None:
     """List the models."""
     entries = the_host().models.values()
     if as_json:
-        print_json([{**asdict(entry), "kind": entry.kind} for entry in entries])
+        print_json([_facts(entry) for entry in entries])
         return
     print_table(
-        ("MODEL", "METHOD", "FROM", "SUMMARY"),
-        [(e.name, e.method, e.plugin or "you", e.problem or e.summary) for e in entries],
+        ("MODEL", "METHOD", "KIND", "FROM", "SUMMARY"),
+        [(e.name, e.method, _kind(e), e.plugin or "you", e.problem or e.summary) for e in entries],
     )
+
+
+def _facts(entry: ModelEntry) -> dict[str, Any]:
+    published = entry.published.model_dump(mode="json") if entry.published else None
+    return {**asdict(entry), "kind": entry.kind, "published": published}
+
+
+def _kind(entry: ModelEntry) -> str:
+    """Return where a model is; of one that is to be downloaded, how much that is."""
+    if entry.kind == "available" and entry.published is not None:
+        return f"available, {megabytes(entry.published.size)}"
+    return entry.kind
 
 
 @click.command()

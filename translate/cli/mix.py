@@ -65,7 +65,7 @@ def mix(
     translate mix digits --plus 3 --plus 8
     translate mix digits --plus 7@1,2,3 --minus 7@4,5,6 --plus 1@4,5,6 --terms
     """
-    name, header, path = header_of(model)
+    name, header, path = header_of(model, quiet=quiet)
     drawn, seed = seed is None, chosen_seed(seed)
     if save is not None and save.suffix != ".safetensors":
         raise UsageError(f"--save {save}: end the name in .safetensors")

@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from translate.files import megabytes
 
 if TYPE_CHECKING:
     from translate.training.run import Run
@@ -86,6 +88,49 @@ class TrainingProgress:
     @staticmethod
     def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+
+class Downloading:
+    """A bar of the bytes of a download; it shows once the first have come."""
+
+    def __init__(self, total: int, *, quiet: bool) -> None:
+        self.total, self.quiet = total, quiet
+        self._bar: Progress | None = None
+        if sys.stderr.isatty() and not quiet:
+            self._bar = Progress(
+                BarColumn(),
+                TextColumn("{task.fields[note]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True, highlight=False, markup=False, emoji=False),
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=total, note="")
+
+    def __enter__(self) -> Downloading:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, count: int) -> None:
+        """Show that so many bytes have come."""
+        if self._bar:
+            self._bar.start()
+            note = f"{megabytes(count)} of {megabytes(self.total)}"
+            self._bar.update(self._task, completed=count, note=note)
+
+    def print(self, text: str) -> None:
+        """Print a line above the bar, as it is."""
+        if self._bar:
+            self._bar.console.print(text, soft_wrap=True)
+        elif not self.quiet:
+            print(text, file=sys.stderr, flush=True)
 
 
 class Counter:

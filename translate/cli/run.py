@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 from click.core import ParameterSource
 
+from translate.cli.fetching import fetched, offline_option, reads_pictures
 from translate.cli.interrupts import Interrupts
 from translate.cli.making import Running, Telling, Wanted, make_of_no_picture
 from translate.cli.parameters import ModelName
@@ -150,6 +151,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the t
     show_default=True,
     help="Threads that read, and as many that write.",
 )
+@offline_option
 @click.option("-n", "--dry-run", is_flag=True, help="Print what would be written, and stop.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first picture that fails.")
 @click.option("--json", "as_json", is_flag=True, help="One object a picture on standard output.")
@@ -198,13 +200,13 @@ def run(
     Outputs that exist are left alone, so the same command again goes on where it stopped.
     """
     settings = parse_assignments(assignments)
-    entry = the_host().model(model)
-    header = read_header(entry.path)
-    if "image" not in header.reads:
+    entry = the_host().known_model(model)
+    if not reads_pictures(entry):
         _refuse_options(entry.name, _FOR_PICTURES, "that start from a picture")
+        entry = the_host().model(model) if dry_run else fetched(model, quiet=quiet)
         make_of_no_picture(
             entry,
-            header,
+            read_header(entry.path),
             inputs if prompts is None else (*inputs, *read_prompts(prompts)),
             Wanted(seed, count, grid=grid, out=out, format=format_, overwrite=overwrite),
             Running(settings, device, precision, truncation, quality, fail_fast=fail_fast),
@@ -219,6 +221,8 @@ def run(
         print_plan(plan, as_json=as_json)
         return
     refuse_what_does_not_fit_on_stdout(plan, as_json=as_json)
+    if plan.to_write:
+        fetched(model, quiet=quiet)
     for part in stale_parts(plan):
         with contextlib.suppress(OSError):  # what is written in its place will say so
             part.unlink()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from translate.cli.fetching import offline_option, without_network
 from translate.cli.parameters import MethodName
 from translate.errors import UsageError
 from translate.host import the_host
@@ -84,6 +85,7 @@ _PLACES = {"memory": "memory", "file": "RUN/cache", "device": "the device's memo
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN, exactly.")
 @click.option("--overwrite", is_flag=True, help="Replace models of yours called NAME.")
+@offline_option
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Print options, networks and one batch; train nothing."
 )
@@ -146,6 +148,8 @@ def train(
     given = merge(given, {"training": {k: v for k, v in flags.items() if v is not None}})
     preset = read_recipe(recipe) if recipe else {}
     plan = make_plan(method, folders, dataset, preset, given, init)
+    if dry_run:
+        click.get_current_context().with_resource(without_network())
     with processes.joined(device) as own_device:
         run = Run(Path(folder), plan, device=own_device, resume=resume)
         exports = run.trainer.method.exports()

@@ -66,7 +66,7 @@ def walk(
     translate walk digits 3 8
     translate walk digits 7@1 7@5 --steps 60 -o sevens.webp
     """
-    name, header, path = header_of(model)
+    name, header, path = header_of(model, quiet=quiet)
     drawn, seed = seed is None, chosen_seed(seed)
     points = [read_point(text, header, model=name, seed=seed) for text in (start, end)]
     if out is None:

@@ -73,9 +73,13 @@ def _method(entry: MethodEntry) -> Finding:
 
 
 def _model(host: Host, entry: ModelEntry) -> None:
-    header = read_header(entry.path)
-    if header.method not in host.methods:
-        raise PluginError(f"needs the method {header.method!r}, which no plugin here brings")
+    available = entry.kind == "available"  # and then all that is known is in its catalogue
+    method = entry.method if available else read_header(entry.path).method
+    if method not in host.methods:
+        raise PluginError(f"needs the method {method!r}, which no plugin here brings")
+    importer = entry.published.importer if entry.published else None
+    if importer is not None and importer not in host.importers:
+        raise PluginError(f"needs the importer {importer!r}, which no plugin here brings")
 
 
 def _attempt(plugin: str, thing: str, load: Callable[[], object]) -> Finding:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from translate.bundle import load_bundle
+from translate.bundle import load_model
 from translate.errors import TranslateError, UsageError
 from translate.host import the_host
 from translate.method import Method
@@ -46,7 +46,7 @@ def begin_from(method: Method[Any], source: str) -> str:
 
 
 def _of_bundle(method: Method[Any], source: str) -> dict[str, Weights]:
-    model = load_bundle(the_host().model(source).path)
+    model = load_model(source)
     exports, name = method.exports(), model.header.export
     if name not in exports:
         if len(exports) > 1:
