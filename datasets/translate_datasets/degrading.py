@@ -99,9 +99,10 @@ class Degradation:
         if qualities is None or not which.any():
             return images
         places = which.nonzero()[:, 0].to(images.device)
-        wanted = qualities[which].to(images.device)
-        coded = jpeg_codec_differentiable(images[places].contiguous(), wanted).clamp(0, 1)
-        return images.index_copy(0, places, coded)
+        wanted = qualities[which].to(images.device).double()
+        # In doubles, since its steps would make much of what a batch's size does to last bits.
+        coded = jpeg_codec_differentiable(images[places].double().contiguous(), wanted)
+        return images.index_copy(0, places, coded.clamp(0, 1).to(images.dtype))
 
     def _last_rings(self, chance: Tensor) -> Tensor:
         """Return what rings at the end, (N, 21, 21), by numbers (N, 3) in [0, 1)."""
