@@ -10,18 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from translate.errors import ImageError
 from translate.evaluation.choosing import Makers
 from translate.evaluation.data import Case, EvaluationSet, PictureSource, as_measured, read
 from translate.evaluation.measure import Comparison, Measure, Pixels, Result
-from translate.files import show, system_reason
+from translate.files import show
 from translate.images import Picture
 from translate.inference.engine import Engine
+from translate.inference.failing import why
 from translate.inference.fitting import Finished, Prepared
 from translate.inference.generator import Generator
-from translate.registry import one_line
 
 # Of each model, the name of a measure beside each of its numbers.
 Results = Mapping[str, Sequence[tuple[str, Result]]]
@@ -105,7 +103,7 @@ class Evaluation:
                 requests = [generator.request(case.value, self.seed + case.seed) for case in cases]
                 pictures = list(generator.pictures(requests))
             except Exception as error:
-                yield from (_failed(case.name, error) for case in cases)
+                yield from (self._failed(case.name, error) for case in cases)
                 continue
             for case, picture in zip(cases, pictures, strict=True):
                 yield self._measure(case, None, picture)
@@ -122,7 +120,7 @@ class Evaluation:
                 try:
                     output = engine.finish(result)
                 except Exception as error:
-                    yield _failed(work.case.name, error)
+                    yield self._failed(work.case.name, error)
                     continue
                 yield self._measure(work.case, work.prepared.picture, output)
 
@@ -136,8 +134,15 @@ class Evaluation:
                 try:
                     found[model] += [(name, result) for result in measure.results()]
                 except Exception as error:
-                    problems.append(f"measure {name}, {model}: {_reason(error)}")
+                    problems.append(f"measure {name}, {model}: {self._why(error)}")
         return found, problems
+
+    def _why(self, error: Exception) -> str:
+        sized = isinstance(self.engine, Engine) and self.engine.fit.scale == 1
+        return why(error, sized=sized)
+
+    def _failed(self, name: str, error: Exception) -> Measured:
+        return Measured(name, f"{show(name)}: {self._why(error)}")
 
     def _batches(self, engine: Engine) -> Iterator[Sequence[_Work] | Measured]:
         """Read the cases, grouped by what may run together; what waits for company is bounded."""
@@ -149,7 +154,7 @@ class Evaluation:
                     raise ImageError("no picture, which this model starts from")
                 work = _Work(case, engine.prepare(read(case.source)))
             except Exception as error:
-                yield _failed(case.name, error)
+                yield self._failed(case.name, error)
                 continue
             key = engine.group(work.prepared)
             waiting.setdefault(key, []).append(work)
@@ -168,7 +173,7 @@ class Evaluation:
             return engine.run(prepared, [self.seed] * len(works))
         except Exception as error:
             if len(works) == 1:
-                return [_failed(works[0].case.name, error)]
+                return [self._failed(works[0].case.name, error)]
         # One by one, to find out which one it is.
         return [result for work in works for result in self._run(engine, [work])]
 
@@ -192,7 +197,7 @@ class Evaluation:
                     del self.baselines[name], self.measures[name]
             return self._show(shown)
         except Exception as error:
-            return _failed(case.name, error)
+            return self._failed(case.name, error)
 
     def _show(self, shown: Mapping[str, Comparison]) -> Measured:
         """Show each measure its model's output; one that cannot measure it stops no other."""
@@ -203,7 +208,7 @@ class Evaluation:
                 try:
                     value = measure.add(comparison)
                 except Exception as error:
-                    problems.setdefault(name, _reason(error))
+                    problems.setdefault(name, self._why(error))
                     continue
                 if value is not None and model == self.model:
                     values[name] = value
@@ -228,7 +233,7 @@ class Evaluation:
                 elif self.tried.captions:
                     measure.add_captioned(pixels, self.tried.captions[number], unseen=unseen)
         except Exception as error:
-            return _failed(name, error)
+            return self._failed(name, error)
         return Measured(name)
 
     def _add_real(self, pixels: Pixels) -> None:
@@ -245,13 +250,3 @@ def _refuse_other_size(output: Pixels, target: Pixels) -> None:
     if output.shape != target.shape:
         (height, width), (rows, columns) = output.shape[:2], target.shape[:2]
         raise ImageError(f"the output has {width}×{height} pixels, its target {columns}×{rows}")
-
-
-def _failed(name: str, error: Exception) -> Measured:
-    return Measured(name, f"{show(name)}: {_reason(error)}")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return "not enough memory; a smaller --size may do"
-    return system_reason(error) if isinstance(error, OSError) else one_line(error)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 
 from translate.atomic import write_atomic
-from translate.files import system_reason
 from translate.images import Picture, encode_picture
+from translate.inference.failing import why
 from translate.inference.generator import Generator, sheet
 from translate.inference.pipeline import Encoding, Outcome, write_out
 from translate.inference.plan import Item
-from translate.registry import one_line
 
 
 class Making:
@@ -64,7 +61,9 @@ class Making:
                 for item in group:
                     yield from self._make([item])
             else:
-                yield Outcome(group[0], _reason(group[0], error), time.monotonic() - began)
+                [item] = group
+                failure = f"{item.source.name}: {why(error)}"
+                yield Outcome(item, failure, time.monotonic() - began)
             return
         for item in group:
             count = len(item.source.requests)
@@ -84,13 +83,5 @@ class Making:
         except BrokenPipeError:
             raise  # nobody reads: that is no failure of this picture
         except Exception as error:
-            return _reason(item, error)
+            return f"{item.source.name}: {why(error)}"
         return None
-
-
-def _reason(item: Item, error: Exception) -> str:
-    """Return why an item failed, in one line that names it."""
-    if os.environ.get("TRANSLATE_DEBUG", "0") not in ("", "0"):
-        traceback.print_exception(error)
-    lacking = isinstance(error, OSError | MemoryError)
-    return f"{item.source.name}: {system_reason(error) if lacking else one_line(error)}"

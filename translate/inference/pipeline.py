@@ -7,10 +7,8 @@ the number of pictures, and the network is the only thing that is waited for.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,14 +18,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from translate.atomic import replacing
-from translate.files import system_reason
 from translate.images import encode_picture, read_picture
 from translate.images.encoding import encode_in_pieces
 from translate.inference.engine import Engine
+from translate.inference.failing import why
 from translate.inference.fitting import Finished, Prepared
 from translate.inference.plan import Item
-from translate.inference.tiling import is_lack_of_memory
-from translate.registry import one_line
 
 _QUEUED_BYTES = 128 << 20  # of pixels that wait between two stages; but one picture always may
 
@@ -200,17 +196,8 @@ class Pipeline:
 
     def _reason(self, item: Item, error: Exception) -> str:
         """Return why an item failed, in one line that names it."""
-        if os.environ.get("TRANSLATE_DEBUG", "0") not in ("", "0"):
-            traceback.print_exception(error)
-        if is_lack_of_memory(error):
-            reason = "not enough memory"
-            reason += "; a smaller --size may do" if self.engine.fit.scale == 1 else ""
-        elif isinstance(error, OSError):
-            reason = system_reason(error)
-        else:
-            reason = one_line(error)
         name = item.source.name if item.source.path is not None else "standard input"
-        return f"{name}: {reason}"
+        return f"{name}: {why(error, sized=self.engine.fit.scale == 1)}"
 
     @contextlib.contextmanager
     def _may_stop(self) -> Iterator[None]:
