@@ -51,7 +51,8 @@ _OPTIONS = (
 
 def latent_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that both commands have."""
-    for option in (offline_option, *reversed(_OPTIONS)):
+    command = offline_option(command)
+    for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
