@@ -102,8 +102,9 @@ class Engine:
         """Say whether a picture runs on one core, with others beside it."""
         height, width = item.pixels.shape[:2]
         outputs: int = height * width * self.fit.scale**2
-        small = outputs <= _SIDE_BY_SIDE_PIXELS and not self._tiled(item)
-        return self._side_by_side and small
+        if not self._side_by_side or outputs > _SIDE_BY_SIDE_PIXELS:
+            return False
+        return not self._tiled(item)
 
     def _alone(self, item: Prepared) -> bool:
         """Say whether a picture is no part of a batch."""
@@ -111,7 +112,8 @@ class Engine:
 
     def _tiled(self, item: Prepared) -> bool:
         height, width = item.pixels.shape[:2]
-        return self._side(height, width) < max(height, width)
+        tiled: bool = self._side(height, width) < max(height, width)
+        return tiled
 
     def _side(self, height: int, width: int) -> int:
         """Return the side of the tiles that a picture runs in; its own where it runs whole."""
