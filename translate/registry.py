@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 BUILT_IN = (
     *("run", "walk", "mix", "train", "evaluate", "report"),
     *("models", "methods", "datasets", "measures", "plugins"),
-    *("info", "download", "import", "remove"),
+    *("info", "download", "export", "import", "remove"),
 )
-RESERVED = frozenset([*BUILT_IN, "benchmark", "export", "help", "new", "version"])
+RESERVED = frozenset([*BUILT_IN, "benchmark", "help", "new", "version"])
 SOURCES = ("image", "text", "class", "noise")
 COMPARES = ("pairs", "sets", "classes", "captions")
 

@@ -37,6 +37,7 @@ COMMANDS = {
         "download:download",
         "Download published models, to be there when they are needed.",
     ),
+    "export": ("export:export", "Write a model to a file: to pass on, or as ONNX."),
     "import": ("importing:import_", "Make a model of another project's checkpoint."),
     "remove": ("remove:remove", "Delete one of your own or downloaded models."),
 }
