@@ -1,7 +1,7 @@
 """Low resolution as the world makes it: blurred, resized, noisy and compressed, and that twice.
 
 The first round is done in the reader's threads, at any size and with a real codec; the second on
-the device, a batch at once, and differentiable.
+the device, a batch at once and differentiable.
 
 Source: Wang et al. 2021, arXiv:2107.10833, sections 3.2 and 3.3.
 """
@@ -68,7 +68,7 @@ class Degradation:
         return _resized(pixels, side, way)
 
     def second(self, images: Tensor, seeds: Tensor, side: int) -> Tensor:
-        """Return images after the second round, in 256 levels.
+        """Return images after the second round, differentiable.
 
         Args:
             images: squares (N, 3, S, S) in [0, 1] after the first round, S above 10.
@@ -76,7 +76,7 @@ class Degradation:
             side: of the low resolution.
 
         Returns:
-            (N, 3, side, side) in [0, 1].
+            (N, 3, side, side) in [0, 1], not rounded to 8 bits.
         """
         faults, chance = self._second, draws(seeds, 5, _END)
         x = _filtered(images, faults.kernels(seeds))
@@ -90,8 +90,7 @@ class Degradation:
         x = self._compressed(x, seeds, early)
         x = resampled(x, matrices(sizes, back, ways(chance[:, 1]), (side, canvas))).clamp(0, 1)
         x = _filtered(x, self._last_rings(chance[:, 2:]))
-        x = self._compressed(x, seeds, ~early)
-        return (x * 255).round() / 255
+        return self._compressed(x, seeds, ~early)
 
     def _compressed(self, images: Tensor, seeds: Tensor, which: Tensor) -> Tensor:
         """Return images, of which those that (N,) bools name have been through JPEG."""

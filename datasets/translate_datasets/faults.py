@@ -127,7 +127,8 @@ class Faults:
         grain = torch.where(coloured < _COLOURED, grain, grain[:, :1])
         light = torch.where(coloured < _COLOURED, images, images.mean(1, keepdim=True))
         alike = torch.full_like(light, self.ranges.noise)
-        deviations = torch.where(of_light < 0.5, self.ranges.photons * light.sqrt(), alike)
+        growing = self.ranges.photons * light.clamp(min=1e-6).sqrt()  # a slope even where it is 0
+        deviations = torch.where(of_light < 0.5, growing, alike)
         return (images + grain * deviations * self.of["noise"] * amount / 255).clamp(0, 1)
 
     def qualities(self, seeds: Tensor) -> Tensor | None:

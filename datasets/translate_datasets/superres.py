@@ -193,7 +193,7 @@ class SuperRes(Dataset[SuperResOptions]):
         low = self._degradation.second((images + 1) / 2, seeds, side + _MARGIN)
         places = zip(low, _window(seeds).tolist(), strict=True)
         cut = [x[:, down : down + side, right : right + side] for x, (down, right) in places]
-        return torch.stack(cut) * 2 - 1
+        return (torch.stack(cut) * 255).round() / 127.5 - 1  # 8 bits, as real inputs have
 
     def _read(self, file: Path) -> Pixels:
         """Return a picture, and its low resolution with it as (h, w, 3 + 3·scale²)."""
