@@ -345,12 +345,14 @@ def test_a_mirror_stands_in_for_an_address_that_fails(
 ) -> None:
     monkeypatch.setattr(downloading, "_SILENT_S", 0.3)
     answer, reason = WRONG[wrong]
-    publish(answer(server, checkpoint), server.gives("/mirror", checkpoint))
+    mirror = server.gives("/mirror", checkpoint)
+    publish(answer(server, checkpoint), mirror)
     result = run("download", "negative")
     assert result.exit_code == 0, result.output
     _, told, _ = result.stderr.splitlines()
     assert re.search(reason, told)
     assert told.endswith("; trying 127.0.0.1")
+    assert mirror in read_header(the_host().model("negative").path).card.notes
 
 
 def test_where_all_mirrors_fail_each_is_named_with_its_reason(

@@ -124,6 +124,8 @@ class Downloading:
             self._bar.start()
             note = f"{megabytes(count)} of {megabytes(self.total)}"
             self._bar.update(self._task, completed=count, note=note)
+            if count == self.total:  # what is made of it then takes a while of its own
+                self._bar.stop()
 
     def print(self, text: str) -> None:
         """Print a line above the bar, as it is."""

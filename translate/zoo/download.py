@@ -91,8 +91,8 @@ def download(entry: ModelEntry, *, tell: Tell = say, progress: Progress | None =
         # Two processes that want the same model at once each have a folder of their own.
         with tempfile.TemporaryDirectory(prefix=f".{entry.name}-", dir=folder) as own:
             file = Path(own, "download")
-            _fetch(entry.name, published, file, tell, progress)
-            bundle = _made_of(entry, published, file)
+            url = _fetch(entry.name, published, file, tell, progress)
+            bundle = _made_of(entry, published, file, url)
             os.replace(bundle, entry.path)
     except OSError as error:
         reason = system_reason(error)
@@ -109,8 +109,8 @@ def _sweep(folder: Path) -> None:
 
 def _fetch(
     name: str, published: Published, file: Path, tell: Tell, progress: Progress | None
-) -> None:
-    """Write the published file to ``file``, from the first address that gives it.
+) -> str:
+    """Write the published file to ``file``; return the first address that gave it.
 
     Raises:
         TranslateError: naming every address with its reason, if none does.
@@ -125,7 +125,7 @@ def _fetch(
         except _Failed as failed:
             reasons.append(f"{url}: {failed}")
         else:
-            return
+            return url
     raise TranslateError(
         f"model {name} cannot be downloaded: {'; '.join(reasons)}; if you get the file elsewhere: "
         f"translate import FILE --name {name}"
@@ -211,7 +211,7 @@ def _reason(error: OSError, file: _Checked) -> str:
     return " ".join(system_reason(root).split())[:200]
 
 
-def _made_of(entry: ModelEntry, published: Published, file: Path) -> Path:
+def _made_of(entry: ModelEntry, published: Published, file: Path, url: str) -> Path:
     """Return the bundle that the downloaded file became, beside it.
 
     Raises:
@@ -234,7 +234,7 @@ def _made_of(entry: ModelEntry, published: Published, file: Path) -> Path:
             f"model {entry.name}: what was downloaded is of the method {header.method!r}, "
             f"not {published.method!r}"
         )
-    notes = f"made of {published.urls[0]}, SHA-256 {published.sha256}"
+    notes = f"made of {url}, SHA-256 {published.sha256}"
     said = published.model_dump(include={"summary", "licence", "source", "data"})
     card = header.card.model_copy(
         update={
