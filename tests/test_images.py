@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
 import warnings
 import zlib
 from collections.abc import Callable
@@ -25,7 +26,15 @@ from PIL import Image, ImageCms, TiffImagePlugin
 
 from translate.atomic import write_atomic
 from translate.errors import ImageError, TranslateError
-from translate.images import MAX_PIXELS, Picture, colour, encode_picture, read_picture
+from translate.images import (
+    MAX_PIXELS,
+    Picture,
+    colour,
+    encode_picture,
+    encoding,
+    read_picture,
+)
+from translate.images.encoding import encode_in_pieces, on_white
 
 Array = NDArray[Any]
 
@@ -454,6 +463,60 @@ def test_a_big_16_bit_picture_is_written_in_several_bands() -> None:
         np.testing.assert_array_equal(
             read_picture(encode_picture(Picture(pixels, None), format)).pixels, pixels
         )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("with_alpha", [False, True])
+def test_large_pngs_of_8_bits_are_as_others(
+    channels: int, with_alpha: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, alpha = noise(60, 50, channels), noise(60, 50) if with_alpha else None
+    profile = colour.srgb_profile() if channels == 3 else b""
+    picture = Picture(pixels, alpha, camera_exif(), profile)
+    usual = encode_picture(picture, "png")
+    monkeypatch.setattr(encoding, "_LARGE_BYTES", 1000)
+    monkeypatch.setattr(encoding, "_BAND_BYTES", 1000)
+    large = encode_picture(picture, "png")
+    assert large != usual
+    with Image.open(io.BytesIO(large)) as one, Image.open(io.BytesIO(usual)) as other:
+        assert one.mode == other.mode
+        assert one.info.get("icc_profile", b"") == other.info.get("icc_profile", b"") == profile
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    assert exif_of(large)[0x010F] == "Maker"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("with_alpha", [False, True])
+def test_a_large_png_is_never_held_a_second_time(
+    dtype: type, with_alpha: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "_BAND_BYTES", 1 << 18)
+    side = 2000
+    picture = Picture(
+        np.zeros((side, side, 3), dtype), np.zeros((side, side), dtype) if with_alpha else None
+    )
+    tracemalloc.start()
+    try:
+        assert sum(len(piece) for piece in encode_in_pieces(picture, "png")) > 1000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20  # the picture itself has 12 to 32 million bytes
+
+
+def test_laying_a_large_picture_on_white_takes_little_more_than_the_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encoding, "_BAND_BYTES", 1 << 18)
+    pixels, alpha = np.zeros((2000, 2000, 3), np.uint8), np.full((2000, 2000), 100, np.uint8)
+    tracemalloc.start()
+    try:
+        made = on_white(pixels, alpha)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (made == 155).all()
+    assert peak < 1.5 * pixels.nbytes
 
 
 def test_webp_at_quality_100_is_lossless_even_under_transparency() -> None:

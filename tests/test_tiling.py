@@ -2,118 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from pydantic import Field
-from torch import Tensor, nn
+from PIL import Image
 
 import tiny  # one thread
-from translate import Batch, Export, Facts, Fit, Method, Phase, Settings
-from translate.bundle import Model
+from enlarging import PLUGIN, engine, noise, save_enlarging, seen, translate
+from translate import Fit
+from translate.cli.group import cli
 from translate.errors import UsageError
 from translate.images import Picture
 from translate.inference import engine as engine_module
-from translate.inference.engine import Engine
+from translate.inference.pipeline import Encoding, Pipeline
+from translate.inference.plan import make_plan
 from translate.inference.tiling import tiles, usual_side
 from translate.inference.translator import Translator
-from translate.model import Header
 
 assert tiny
-
-
-class EnlargingOptions(Settings):
-    """A small network that sees ``radius`` pixels far."""
-
-    scale: int = 2
-    radius: int = 2
-    gather: int = 1
-    minimum: int = 1
-    norm: bool = False
-    random: bool = False
-    largest: int = Field(default=10**9, description="input pixels that fit into its memory")
-    error: str = "cuda"
-
-
-class Enlarging(Method[EnlargingOptions]):
-    Options = EnlargingOptions
-
-    def __init__(self, options: EnlargingOptions, facts: Facts) -> None:
-        super().__init__(options, facts)
-        self.network = Network(options)
-
-    def phases(self) -> Sequence[Phase]:
-        return []
-
-    def exports(self) -> Mapping[str, Export]:
-        return {"it": Export(self.network, {"image": "a"})}
-
-    def translate(self, network: nn.Module, source: Batch) -> Tensor:
-        out: Tensor = network(source["image"])
-        return out
-
-    def fit(self, export: str) -> Fit:
-        o = self.options
-        halo = None if o.norm else o.radius * o.gather
-        return Fit(o.gather, o.minimum, o.scale, halo=halo, independent=not o.random)
-
-
-class Network(nn.Module):
-    """Convolutions with zeros around, on gathered pixels; remembers what it was given."""
-
-    def __init__(self, options: EnlargingOptions) -> None:
-        super().__init__()
-        o = self.options = options
-        self.seen: list[tuple[int, int]] = []
-        with torch.random.fork_rng():
-            torch.manual_seed(1)
-            width = 3 * (o.scale * o.gather) ** 2
-            ins = [3 * o.gather**2, *[8] * (o.radius - 1)]
-            outs = [*[8] * (o.radius - 1), width]
-            self.layers = nn.ModuleList(
-                nn.Conv2d(i, o, 3, 1, 1) for i, o in zip(ins, outs, strict=True)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        o = self.options
-        self.seen.append((x.shape[2], x.shape[3]))
-        assert min(x.shape[2:]) >= o.minimum
-        if x.shape[2] * x.shape[3] > o.largest:
-            if o.error == "cuda":
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
-        out = F.pixel_unshuffle(x, o.gather)
-        for layer in self.layers:
-            out = 2 * torch.tanh(layer(out))
-        return F.pixel_shuffle(out, o.scale * o.gather)
-
-
-def engine(tile: int | None = None, *, precision: str = "fp32", **options: Any) -> Engine:
-    method = Enlarging(EnlargingOptions(**options), Facts())
-    model = Model(Header(method="enlarging", export="it"), method, method.exports()["it"])  # type: ignore[arg-type]
-    return Engine(model, device="cpu", precision=precision, size=None, tile=tile)
-
-
-def noise(*shape: int, dtype: type = np.uint8) -> NDArray[Any]:
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
-
-
-def translate(engine: Engine, picture: Picture) -> Picture:
-    [finished] = engine.run([engine.prepare(picture)], [0])
-    return engine.finish(finished)
-
-
-def seen(engine: Engine) -> list[tuple[int, int]]:
-    [network] = engine._networks.values()
-    assert isinstance(network, Network)
-    return network.seen
 
 
 def levels_apart(one: Picture, other: Picture) -> int:
@@ -270,3 +185,41 @@ def test_in_bf16_tiles_are_close_to_the_whole() -> None:
     options: dict[str, Any] = {"precision": "bf16", "radius": 4}
     whole, parts = (translate(engine(tile, **options), given_) for tile in (1000, 24))
     assert levels_apart(whole, parts) <= 4
+
+
+def test_a_signal_stops_between_two_tiles(tmp_path: Path) -> None:
+    Image.fromarray(noise(64, 64, 3)).save(tmp_path / "a.png")
+    running = Pipeline(engine(8, seconds=0.05), Encoding(), batch_size=1, workers=1)
+    plan = make_plan([str(tmp_path / "a.png")], "model", out=f"{tmp_path}/out/")
+    before = signal.signal(signal.SIGINT, lambda *_: running.stop())
+    asks = threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,))
+    began = time.monotonic()
+    try:
+        asks.start()
+        assert list(running(plan.to_write)) == []
+    finally:
+        signal.signal(signal.SIGINT, before)
+        asks.join()
+    assert 1 <= len(seen(running.engine)) < 40  # of 64, each of a twentieth of a second
+    assert time.monotonic() - began < 3
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_takes_tiles(tmp_path: Path, home: Path, fake_plugin: Any) -> None:
+    fake_plugin(PLUGIN)
+    save_enlarging(home / "models" / "twice.safetensors")
+    save_enlarging(home / "models" / "normed.safetensors", norm=True)
+    Image.fromarray(noise(40, 33, 3)).save(tmp_path / "a.png")
+    common = [str(tmp_path / "a.png"), "--device", "cpu", "--precision", "fp32", "-o"]
+    for name, more in (("whole", []), ("parts", ["--tile", "16"])):
+        out = str(tmp_path / f"{name}.png")
+        result = CliRunner().invoke(cli, ["twice", *common, out, *more])
+        assert result.exit_code == 0, result.output
+    whole, parts = (
+        np.asarray(Image.open(tmp_path / f"{name}.png"), np.int16) for name in ("whole", "parts")
+    )
+    assert whole.shape == (80, 66, 3)
+    assert np.abs(whole - parts).max() <= 1
+    result = CliRunner().invoke(cli, ["normed", *common, "x.png", "--tile", "16"])
+    assert result.exit_code == 2
+    assert "--tile 16: the model needs the whole picture at once" in result.output
