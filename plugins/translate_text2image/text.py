@@ -18,6 +18,7 @@ _BYTES = 256
 _EMPTY = 256  # behind a caption's end
 _TOKENS = 257
 _SHARPEST = math.log(100)  # as in CLIP, too
+_NEAR = 7  # bytes that are looked at together at first
 _STEP = 16  # lengths are multiples of it, so that compiled networks see few of them
 
 
@@ -59,7 +60,7 @@ class TextEncoder(nn.Module):
         self.width, self.longest = width, longest + -longest % _STEP
         self.tokens = nn.Embedding(_TOKENS, width)
         self.places = nn.Parameter(torch.randn(self.longest, width) * 0.02)
-        nn.init.normal_(self.tokens.weight, std=0.02)
+        self.near = nn.Conv1d(width, width, _NEAR, padding=_NEAR // 2)
         self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
@@ -72,7 +73,10 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         there = tokens != _EMPTY  # (N, T)
-        x = self.tokens(tokens) + self.places[: tokens.shape[1]]  # (N, T, width)
+        x = self.tokens(tokens) * there[..., None]  # (N, T, width)
+        # Bytes mean something with those beside them: attention is slow to find that out.
+        x = x + F.gelu(self.near(x.transpose(1, 2)).transpose(1, 2))
+        x = x + self.places[: tokens.shape[1]]
         for layer in self.layers:
             x = layer(x, there)
         shares = there / there.sum(1, keepdim=True).clamp(min=1)  # an empty caption has none

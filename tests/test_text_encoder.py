@@ -1,0 +1,158 @@
+"""Captions as numbers: any of them can be read, and what they are of can be found by them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from translate_text2image.text import (
+    PictureEncoder,
+    TextEncoder,
+    alike,
+    as_tokens,
+    matching_loss,
+    others,
+    plain,
+)
+
+torch.set_num_threads(1)
+
+EMPTY = 256
+
+
+def encoder(longest: int = 32) -> TextEncoder:
+    torch.manual_seed(0)
+    return TextEncoder(32, layers=2, longest=longest).eval()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=30))
+def test_any_caption_is_read_as_the_bytes_of_its_text(caption: str) -> None:
+    [tokens] = as_tokens([caption], 500)
+    read = bytes(t for t in tokens.tolist() if t != EMPTY)
+    assert read == plain(caption).encode(errors="replace")
+    assert len(tokens) % 16 == 0
+
+
+def test_what_changes_no_meaning_changes_no_numbers() -> None:
+    same = ["Café au  lait", "cafe\u0301 AU lait ", "\ncafé au lait"]
+    assert len(set(map(plain, same))) == 1
+    assert len({plain(text) for text in ("a cat", "a car", "acat", "猫")}) == 4
+
+
+@pytest.mark.parametrize(("text", "kept"), [("猫猫猫", "猫猫"), ("aé", "aé"), ("abé", "ab")])
+def test_a_long_caption_is_cut_between_characters(text: str, kept: str) -> None:
+    [tokens] = as_tokens([text], 3 if text != "猫猫猫" else 8)
+    assert bytes(t for t in tokens.tolist() if t != EMPTY).decode() == kept
+
+
+def test_a_broken_character_is_read_as_a_question_mark() -> None:
+    assert torch.equal(as_tokens(["fa\udce7ade"], 16), as_tokens(["fa?ade"], 16))
+
+
+@torch.no_grad()
+def test_a_caption_says_the_same_beside_longer_ones() -> None:
+    text = encoder()
+    captions = ["a cat", "", "a much longer caption than that", "x" * 1000]
+    together = text.read(captions)
+    assert together.shape == (4, 32)
+    assert together.norm(dim=1).tolist() == pytest.approx([math.sqrt(32)] * 4, rel=1e-4)
+    for place, caption in enumerate(captions):
+        assert (text.read([caption])[0] - together[place]).abs().max() < 1e-4
+
+
+@torch.no_grad()
+def test_the_order_of_words_matters() -> None:
+    one, two = encoder().read(["red on blue", "blue on red"])
+    assert (one - two).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_what_is_beyond_the_longest_is_not_read() -> None:
+    text = encoder(longest=16)
+    start = "0123456789abcdef"
+    assert torch.equal(text.read([start]), text.read([start + " and more"]))
+    assert not torch.equal(text.read([start]), text.read([start[:-1]]))
+
+
+def test_all_of_the_vocabulary_is_in_the_weights() -> None:
+    state = encoder().state_dict()
+    assert state["tokens.weight"].shape == (257, 32)
+    other = TextEncoder(32, layers=2, longest=32).eval()
+    other.load_state_dict(state)
+    with torch.no_grad():
+        assert torch.equal(other.read(["Ærø, 猫"]), encoder().read(["Ærø, 猫"]))
+
+
+def test_equal_captions_and_equal_pictures_are_alike() -> None:
+    images = torch.rand(5, 3, 8, 8)
+    images[4] = images[0]
+    same = alike(["a", "b", "A ", "c", "d"], images)
+    wanted = torch.eye(5, dtype=torch.bool)
+    for one, two in ((0, 2), (0, 4)):
+        wanted[one, two] = wanted[two, one] = True
+    assert torch.equal(same, wanted)
+
+
+def loss_of(texts: Tensor, pictures: Tensor, same: Tensor | None = None) -> tuple[float, float]:
+    same = torch.eye(len(texts), dtype=torch.bool) if same is None else same
+    loss, found = matching_loss(texts, pictures, same, torch.tensor(math.log(10.0)))
+    return float(loss), float(found)
+
+
+def test_the_matching_loss_by_hand() -> None:
+    texts = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    pictures = torch.tensor([[1.0, 0.0], [3.0, 4.0]])
+    # Cosines: 1 and 0.6; 0 and 0.8. By rows, captions among pictures; by columns the reverse.
+    rows = [math.log(1 + math.exp(6 - 10)), math.log(1 + math.exp(0 - 8))]
+    columns = [math.log(1 + math.exp(0 - 10)), math.log(1 + math.exp(6 - 8))]
+    assert loss_of(texts, pictures)[0] == pytest.approx(sum(rows + columns) / 4, rel=1e-4)
+    assert loss_of(texts, pictures)[1] == 1
+    assert loss_of(texts, pictures.flip(0))[1] == 0
+
+
+def test_what_belongs_together_as_well_is_no_wrong_answer() -> None:
+    texts = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    apart = torch.eye(3, dtype=torch.bool)
+    same = apart.clone()
+    same[0, 1] = same[1, 0] = True
+    assert loss_of(texts, texts, apart)[0] > 0.4
+    assert loss_of(texts, texts, same)[0] < 1e-3
+    # All alike: nothing can be told apart, and nothing is asked.
+    assert loss_of(texts, texts, torch.ones(3, 3, dtype=torch.bool))[0] == pytest.approx(0)
+
+
+def test_wrong_captions_say_something_else() -> None:
+    captions = ["a cat", "A CAT", "a dog", "a bird"]
+    seen: list[set[int]] = [set() for _ in captions]
+    for share in torch.linspace(0, 0.999, 50):
+        places = others(captions, torch.full((4,), float(share)))
+        assert places is not None
+        for found, place in zip(seen, places.tolist(), strict=True):
+            found.add(place)
+    assert seen == [{2, 3}, {2, 3}, {0, 1, 3}, {0, 1, 2}]
+    assert others(["a cat", "a  cat"], torch.zeros(2)) is None
+
+
+def test_captions_learn_to_find_their_pictures() -> None:
+    captions = ["red", "green", "dark blue", "blå himmel"]
+    colours = torch.tensor([[1, 0, 0], [0, 1, 0], [-1, -1, 0], [0, 0.5, 1]])
+    images = colours[:, :, None, None].expand(-1, -1, 8, 8)
+    text, pictures = encoder().train(), PictureEncoder(3, 8, 32, base=4)
+    optimizer = torch.optim.Adam([*text.parameters(), *pictures.parameters()], 3e-3)
+    found = torch.zeros(())
+    for _ in range(60):
+        optimizer.zero_grad()
+        noisy = images + 0.1 * torch.randn(images.shape)
+        loss, found = matching_loss(
+            text.read(captions), pictures(noisy), alike(captions, noisy), pictures.sharpness
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert float(found) == 1
+    assert float(loss.detach()) < 0.2
