@@ -38,8 +38,8 @@ _LISTED = 5  # names of pictures without partners
     metavar="PATH",
     required=True,
     type=click.Path(path_type=Path),
-    help="What is like the training data: a folder with testA and testB (or A and B), a CSV file "
-    "of pairs; twice for two folders.",
+    help="What is like the training data: a folder with testA and testB (or A and B), one of "
+    "photographs, a CSV file of pairs; twice for two folders.",
 )
 @click.option(
     "--input",
