@@ -198,8 +198,11 @@ class Engine:
         def run(tile: Tile) -> None:
             self._run_tile(tile, finished, seed)
 
-        if self._side_by_side and len(parts) > 1:
-            _on_cores(run, parts)
+        # Those that are larger than usual, by their halos or by request, share memory and cores.
+        largest = max(tile.outputs(self.fit.scale) for tile in parts)
+        room = 2 * torch.get_num_threads() * _SIDE_BY_SIDE_PIXELS // largest
+        if self._side_by_side and min(room, len(parts)) > 1:
+            _on_cores(run, parts, at_once=room)
         else:
             for tile in parts:
                 run(tile)
@@ -289,14 +292,16 @@ class Engine:
         return self._networks[dtype]
 
 
-def _on_cores(function: Callable[..., T], *arguments: Sequence[Any]) -> list[T]:
+def _on_cores(
+    function: Callable[..., T], *arguments: Sequence[Any], at_once: int | None = None
+) -> list[T]:
     """Call a function for each of its arguments, each call on cores of its own.
 
     Threads within one picture wait for each other at every layer, and all of them for the
     one that a reader or a writer has pushed aside.
     """
     cores = torch.get_num_threads()
-    count = min(len(arguments[0]), cores)
+    count = min(len(arguments[0]), cores, at_once or cores)
     pool = ThreadPoolExecutor(count, "run", torch.set_num_threads, (cores // count,))
     try:
         return list(pool.map(function, *arguments))

@@ -16,7 +16,6 @@ from translate.method import Fit
 Slices = tuple[slice, slice]  # of rows and columns
 
 SMALLEST = 16  # input pixels a side, below which lack of memory is no matter of tiles
-_LARGEST_HALF = 2  # in halos: narrower tiles would be computed four times over and more
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,11 @@ class Tile:
     def seen(self) -> Slices:
         """What the network is given, in the padded picture."""
         return slice(self.rows.first, self.rows.last), slice(self.columns.first, self.columns.last)
+
+    def outputs(self, scale: int) -> int:
+        """Return how many pixels the network makes of it."""
+        height = self.rows.last - self.rows.first
+        return height * (self.columns.last - self.columns.first) * scale * scale
 
     @property
     def own(self) -> Slices:
@@ -95,9 +99,12 @@ def _spans(length: int, end: int, side: int, fit: Fit) -> Iterator[Span]:
 
 
 def usual_side(fit: Fit, pixels: int) -> int:
-    """Return the side of a tile whose output has about ``pixels`` pixels, its halo among them."""
+    """Return the side of a tile whose output has about ``pixels`` pixels, its halo among them.
+
+    Where the halo is wide it has more: no narrower than the halo, or nearly all would be halo.
+    """
     halo = fit.halo or 0
-    return max(int(pixels**0.5) // fit.scale - 2 * halo, _LARGEST_HALF * halo, SMALLEST)
+    return max(int(pixels**0.5) // fit.scale - 2 * halo, halo, SMALLEST)
 
 
 def is_lack_of_memory(error: BaseException) -> bool:
