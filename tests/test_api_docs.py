@@ -30,7 +30,7 @@ SURFACE = {
     )
 }
 # What is of somebody else's making, or has no arguments that could be named.
-_BARE = {"hookimpl", "TranslateError", "UsageError"}
+_BARE = {"hookimpl", "TranslateError", "UsageError", "ImageError"}
 
 
 def stated(module: str) -> list[str]:
