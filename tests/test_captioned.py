@@ -324,6 +324,9 @@ def test_a_folder_called_test_is_for_evaluation_alone(tmp_path: Path) -> None:
     assert (len(found.real), found.unseen, found.captions[-1]) == (4, 1, "level 10")
     assert [case.unseen for case in found.cases] == [False, False, False, True]
     assert np.unique(read(found.real[-1]).pixels).tolist() == [200]
+    # All of it is asked for, whatever is held out of what is learned from.
+    beside(tmp_path / "test", 20)
+    assert tried(tmp_path, hold_out=0.2).unseen >= 21
 
 
 def test_the_example_has_four_pictures_with_captions_of_their_own(tmp_path: Path) -> None:

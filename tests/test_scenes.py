@@ -83,6 +83,9 @@ def test_what_is_kept_out_is_always_the_same_and_spread_over_colours_and_digits(
     assert kept_out(0.1) == {
         ("red", 3), ("green", 0), ("blue", 7), ("yellow", 4), ("purple", 1), ("white", 8),
     }  # fmt: skip
+    assert kept_out(0.2) - kept_out(0.1) == {
+        ("red", 4), ("green", 1), ("blue", 8), ("yellow", 5), ("purple", 2), ("white", 9),
+    }  # fmt: skip
     assert kept_out(0) == frozenset()
     last: frozenset[tuple[str, int]] = frozenset()
     for share in (0.1, 0.2, 0.3, 0.4, 0.5):
@@ -148,6 +151,9 @@ def test_samples_depend_on_number_and_seed_alone_and_an_epoch_has_every_caption(
         assert one["text"] == other["text"]
         assert (one["image"] == other["image"]).all()
     assert (data.sample(7, 4)["image"] != data.sample(7, 5)["image"]).any()
+    again.scenes = again.scenes[:1]
+    pictures = {again.sample(7, seed)["image"].tobytes() for seed in range(8)}
+    assert len(pictures) > 4  # of one caption
     count = len(data.scenes)
     texts = [data.sample(number, 4)["text"] for number in range(count)]
     assert len(set(texts)) == count
