@@ -26,6 +26,7 @@ from translate import (
     Phase,
     Settings,
     Step,
+    UsageError,
 )
 from translate.losses import l1
 from translate.networks import features
@@ -35,7 +36,6 @@ from translate_srgan.critics import UNetCritic, VGGCritic
 from translate_srgan.networks import Compact, RRDBNet, SRResNet
 
 _BLOCKS = {"srresnet": 16, "rrdb": 23, "compact": 16}
-_BICUBIC_REACH = 2  # pixels around one
 
 
 class SRGANOptions(AdversarialOptions):
@@ -147,7 +147,7 @@ class SRGAN(Method[SRGANOptions]):
     def __init__(self, options: SRGANOptions, facts: Facts) -> None:
         super().__init__(options, facts)
         network = self._network()
-        self.radius = int(network.radius)
+        self.halo = network.halo if isinstance(network, RRDBNet) else network.radius
         second = options.adversarial_weight > 0
         self.generator = Blended(network) if second and options.keep_start else network
         self.critic = self._critic() if second else None
@@ -188,7 +188,8 @@ class SRGAN(Method[SRGANOptions]):
 
     def begin(self, export: str, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Take a first stage's network as where the second starts, and the other way round."""
-        ours, theirs = isinstance(self.generator, Blended), "network." in min(weights, default="")
+        ours = isinstance(self.generator, Blended)
+        theirs = any(name.startswith("start.") for name in weights)
         if ours and not theirs:
             return {f"{side}.{k}": w for side in ("network", "start") for k, w in weights.items()}
         if theirs and not ours:
@@ -252,12 +253,18 @@ class SRGAN(Method[SRGANOptions]):
     def translate(self, network: nn.Module, source: Batch) -> Tensor:
         settings = source.settings
         blend = settings.blend if isinstance(settings, SRGANRunOptions) else 1.0
-        return self.enlarge(network, source["image"], blend)
+        return self.enlarge(network, source["image"], blend).clamp(-1, 1)
 
     def enlarge(self, network: nn.Module, x: Tensor, blend: float = 1.0) -> Tensor:
         """Return (N, C, sH, sW) for (N, C, H, W), around [-1, 1]; networks see [0, 1]."""
         x = (x + 1) / 2
-        out: Tensor = network(x, blend) if isinstance(self.generator, Blended) else network(x)
+        blends = isinstance(self.generator, Blended)
+        if blend != 1 and not blends:
+            raise UsageError(
+                f"blend={blend:g}: this model holds no first stage's weights; "
+                "only those of second stages with keep_start=true do"
+            )
+        out: Tensor = network(x, blend) if blends else network(x)
         match self.options.base:
             case "nearest":
                 out = out + F.interpolate(x, scale_factor=self.options.scale, mode="nearest")
@@ -266,9 +273,5 @@ class SRGAN(Method[SRGANOptions]):
         return 2 * out - 1
 
     def fit(self, export: str) -> Fit:
-        reach = _BICUBIC_REACH if self.options.base == "bicubic" else 0
-        return Fit(
-            multiple_of=self.options.gather,
-            scale=self.options.scale,
-            halo=max(self.radius, reach),
-        )
+        # What the base depends on, 2 pixels for "bicubic", lies within what any network does.
+        return Fit(multiple_of=self.options.gather, scale=self.options.scale, halo=self.halo)
