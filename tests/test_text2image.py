@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
+from translate.cli.group import cli
+from translate.errors import UsageError
+from translate.method import Batch, Step
 from translate.options import Facts, build
+from translate.pipeline.loader import collate
 from translate.testing import check_method
+from translate.training.loop import Trainer
+from translate.training.settings import PlayerSettings, TrainingSettings
 from translate_text2image.method import TextToImage, TextToImageOptions
 
 SMALL: dict[str, Any] = {
@@ -49,3 +59,227 @@ def method(**options: Any) -> TextToImage:
 )
 def test_it_keeps_the_contract(options: dict[str, Any]) -> None:
     check_method("text2image", options=SMALL | options, sample=sample, facts=Facts())
+
+
+def batch(count: int = 4, start: int = 0) -> Batch:
+    numbers = range(start, start + count)
+    return collate([sample(n, 0) for n in numbers], list(numbers), torch.device("cpu"))
+
+
+def prompts(*texts: str, seed: int = 0) -> Batch:
+    seeds = torch.arange(seed, seed + len(texts))
+    return Batch({}, seeds, {"text": texts}, TextToImage.RunOptions())
+
+
+def learned(made: TextToImage, steps: int, encoder_steps: int) -> TextToImage:
+    """Return the method after so many steps of the real loop, the encoder's first."""
+    players = {
+        "encoder": PlayerSettings(lr=3e-3),
+        "generator": PlayerSettings(lr=2e-3, betas=(0.5, 0.99)),
+        "discriminator": PlayerSettings(lr=2e-3, betas=(0.5, 0.99)),
+    }
+    settings = TrainingSettings(
+        images=10_000, batch_size=8, precision="fp32", players=players, ema_halflife=0
+    )
+    trainer = Trainer(made, settings, torch.device("cpu"), torch.float32)
+    for number in range(encoder_steps + steps):
+        if number == encoder_steps:
+            trainer.images = made.options.encoder_images
+        trainer.step([[batch(8, 8 * number)]])
+    return made.eval()
+
+
+@pytest.mark.parametrize(("form", "width", "steps"), [("affine", 4, 90), ("concat", 8, 140)])
+@torch.random.fork_rng()
+def test_pictures_become_what_their_captions_say(form: str, width: int, steps: int) -> None:
+    made = learned(method(form=form, width=width, encoder_images=1000), steps, 30)
+    wanted = torch.tensor([(place * 60 + 10) / 127.5 - 1 for place in range(4)])
+    with torch.no_grad():
+        greys = made.translate(made.painter, prompts(*WORDS)).mean((1, 2, 3))
+    assert (greys - wanted).abs().max() < 0.4, greys
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256])
+@pytest.mark.parametrize("form", ["affine", "concat"])
+def test_pictures_have_the_size_that_is_asked_for(size: int, form: str) -> None:
+    made = method(size=size, form=form).eval()
+    with torch.no_grad():
+        images = made.translate(made.painter, prompts("a cat", "two dogs"))
+        texts = made.painter.text.read(["a cat", "two dogs"])
+        assert made.critic(images, texts).shape == (2, 1)
+    assert images.shape == (2, 3, size, size)
+
+
+def test_the_encoder_learns_first_and_then_stands_still() -> None:
+    made = method(encoder_images=100)
+    for images, names in ((0, ["encoder"]), (100, ["generator", "discriminator"])):
+        active = [phase for phase in made.phases() if phase.active(images)]
+        assert [phase.name for phase in active] == names
+    learning = {p for phase in active for module in phase.trains for p in module.parameters()}
+    assert not learning & set(made.painter.text.parameters())
+    assert learning >= set(made.painter.generator.parameters())
+    assert [phase.name for phase in method(encoder_images=0).phases() if phase.active(0)] == names
+
+
+@torch.no_grad()
+def test_a_picture_hangs_on_its_seed_and_its_caption() -> None:
+    made = method(augmentation=1, interpolate=1).eval()
+    for parameter in made.painter.generator.parameters():
+        parameter.mul_(4)
+    codes, conditions = made.encode(made.painter, prompts("a cat", "a dog", "A  CAT"))
+    assert (codes.shape, conditions.shape) == ((3, 4), (3, 32))
+    assert (conditions[0] - conditions[2]).abs().max() < 1e-5
+    assert (conditions[0] - conditions[1]).abs().max() > 1e-3
+    whole = made.translate(made.painter, prompts("a cat", "a dog", "a cat"))
+    assert torch.equal(whole, made.decode(made.painter, codes, conditions))
+    assert torch.equal(whole, made.translate(made.painter, prompts("a cat", "a dog", "a cat")))
+    for one, other in ((whole[0], whole[1]), (whole[0], whole[2])):
+        assert (one - other).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_sum_of_captions_is_brought_to_their_length() -> None:
+    made = method().eval()
+    codes, conditions = made.encode(made.painter, prompts("a cat"))
+    one, three = (made.decode(made.painter, codes, x * conditions) for x in (1, 3))
+    assert torch.allclose(one, three, atol=1e-5)
+
+
+def test_each_option_brings_its_term() -> None:
+    step, here = Step(0, 100), batch()
+    names: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "between": {"interpolate": 1},
+        "divergence": {"augmentation": 1},
+    }
+    for name, options in names.items():
+        made = method(**options)
+        wanted = {"adversarial"} | ({name} if options else set())
+        assert made.generator_losses(here, Step(0, 100)).keys() == wanted
+        assert made.critic_losses(here, step).keys() == {"image", "slope"}
+    for options in ({"matching_penalty": 0}, {"form": "concat"}):
+        assert method(**options).critic_losses(here, step).keys() == {"image"}
+    with pytest.raises(UsageError, match="matching_power does nothing in concat"):
+        method(form="concat", matching_power=2)
+
+
+def watched(made: TextToImage, name: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Return the list that a loss of the discriminator will write its calls into."""
+    calls: list[dict[str, Any]] = []
+    loss = getattr(made.critic, name)
+
+    def spy(*images: Tensor, **told: Any) -> Tensor:
+        calls.append(told)
+        result: Tensor = loss(*images, **told)
+        return result
+
+    monkeypatch.setattr(made.critic, name, spy)
+    return calls
+
+
+def test_the_discriminator_sees_captions_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, here = method(wrong_weight=0.25).eval(), batch()
+    calls = watched(made, "discriminator_loss", monkeypatch)
+    made.critic_losses(here, Step(0, 100))
+    [own], [other] = calls[0]["given"], calls[0]["mismatched"]
+    assert calls[0]["mismatched_share"] == 0.25
+    distances = torch.cdist(other, own)
+    assert (distances.min(1).values < 1e-3).all()  # somebody's
+    assert (distances.diag() > 1e-2).all()  # not its own
+    made = method(wrong_weight=0)
+    made.critic_losses(here, Step(0, 100))
+    assert "matching" not in made.critic.report()
+
+
+def test_interpolation_asks_for_pictures_half_way_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, here = method(interpolate=2).eval(), batch()
+    calls = watched(made, "generator_loss", monkeypatch)
+    terms = made.generator_losses(here, Step(0, 100))
+    [own], [between] = calls[0]["given"], calls[1]["given"]
+    assert between.norm(dim=1).tolist() == pytest.approx(own.norm(dim=1).tolist(), rel=1e-4)
+    nearest = (torch.cdist(between, own) - torch.cdist(between, own).diag()[:, None]).abs()
+    nearest.fill_diagonal_(torch.inf)
+    assert (nearest.min(1).values < 1e-3).all()  # as near to another as to its own
+    assert float(torch.cdist(between, own).diag().min()) > 1e-3
+    assert terms["between"].requires_grad
+
+
+def test_a_batch_in_which_all_say_the_same_has_no_wrong_captions() -> None:
+    here = batch()
+    same = Batch(here.tensors, here.seeds, {"text": ["a cat"] * 4})
+    made = method(interpolate=1)
+    assert made.generator_losses(same, Step(0, 100)).keys() == {"adversarial"}
+    assert made.critic_losses(same, Step(0, 100))["image"].isfinite()
+    assert "matching" not in made.critic.report()
+
+
+def test_one_picture_a_batch_is_refused_in_one_line() -> None:
+    made = method()
+    for losses in (made.encoder_losses, made.critic_losses):
+        with pytest.raises(UsageError, match="--batch-size 2 or more"):
+            losses(batch(1), Step(0, 0))
+
+
+@pytest.fixture(name="model")
+def _model(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Train a model of greys by the command, and return its name."""
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(8):
+        fields = sample(number, 0)
+        Image.fromarray(np.asarray(fields["image"])).save(data / f"{number}.png")
+        (data / f"{number}.txt").write_text(str(fields["text"]), encoding="utf-8")
+    words = ["train", "text2image", "--data", "data", "--out", "run", "--images", "16"]
+    words += ["--batch-size", "4", "--device", "cpu", "-q", "--name", "greys"]
+    words += [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    run(*words)
+    return "greys"
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(cli, words, prog_name="translate")
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def pixels(path: str | Path) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_a_model_makes_pictures_of_prompts(model: str) -> None:
+    run(model, "a light one", "--seed", "3", "-o", "one.png", "-q")
+    assert pixels("one.png").shape == (32, 32, 3)
+    Path("prompts.txt").write_text("a light one\n\n猫\n", encoding="utf-8")
+    run(model, "--prompts", "prompts.txt", "--seed", "2", "--count", "2", "-o", "out", "-q")
+    made = sorted(path.name for path in Path("out").iterdir())
+    assert made == ["a-light-one-2.png", "a-light-one-3.png", "猫-2.png", "猫-3.png"]
+    assert (pixels("out/a-light-one-3.png") == pixels("one.png")).all()
+    run(model, "dark", "猫", "--seed", "2", "--count", "3", "--grid", "-o", "grid.png", "-q")
+    grid = pixels("grid.png")
+    assert grid.shape == (2 * 34 - 2, 3 * 34 - 2, 3)
+    assert (grid[34:, :32] == pixels("out/猫-2.png")).all()
+
+
+def test_there_is_a_way_from_caption_to_caption(model: str) -> None:
+    run("walk", model, "dark", "a light one@7", "--seed", "7", "--steps", "4", "-o", "w.png", "-q")
+    run(model, "dark", "a light one", "--seed", "7", "--grid", "-o", "ends.png", "-q")
+    walked, ends = pixels("w.png"), pixels("ends.png")
+    assert walked.shape == (32, 4 * 34 - 2, 3)
+    assert (walked[:, :32] == ends[:32]).all()
+    assert (walked[:, -32:] == ends[34:]).all()
+    words = ["mix", model, "--plus", "dark@7", "--minus", "猫@7", "--plus", "猫@7"]
+    run(*words, "-o", "mixed.png", "--save", "code.safetensors", "-q")
+    run("walk", model, "code.safetensors", "dark@7", "--steps", "2", "-o", "back.png", "-q")
+    apart = pixels("mixed.png").astype(int) - ends[:32]
+    assert abs(apart).max() <= 1
+    assert (pixels("back.png")[:, :32] == pixels("mixed.png")).all()
+
+
+def test_a_list_of_prompts_that_is_not_there_is_refused(model: str) -> None:
+    result = CliRunner().invoke(cli, [model, "--prompts", "missing.txt"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--prompts missing.txt: no such file" in result.stderr

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from translate import (
@@ -80,11 +80,22 @@ class TextToImageOptions(AdversarialOptions):
         default=0.0, ge=0, le=100, description="weight that keeps drawn captions normal; 0: none is"
     )
     matching_penalty: float = Field(
-        default=2.0, ge=0, le=1e4, description="of slopes at real pictures with their captions"
+        default=2.0,
+        ge=0,
+        le=1e4,
+        description="of slopes at real pictures with their captions; for affine",
     )
     matching_power: float = Field(
         default=6.0, ge=1, le=12, description="of these slopes; more lets small ones be"
     )
+
+    @model_validator(mode="after")
+    def _penalties_have_a_place(self) -> TextToImageOptions:
+        if self.form == "concat":
+            for name in ("matching_penalty", "matching_power"):
+                if getattr(self, name) not in (0, type(self).model_fields[name].default):
+                    raise ValueError(f"{name} does nothing in concat: batch norm mixes pictures")
+        return self
 
 
 class TextToImage(Latent[TextToImageOptions]):
@@ -165,7 +176,7 @@ class TextToImage(Latent[TextToImageOptions]):
                 mismatched_share=o.wrong_weight,
             )
         }
-        if o.matching_penalty:
+        if o.matching_penalty and o.form == "affine":
             # forward() goes around what compiled the network, which is differentiated twice here.
             slope = matching_penalty(self.critic.network.forward, real, texts, o.matching_power)
             terms["slope"] = o.matching_penalty * slope
