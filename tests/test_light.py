@@ -8,7 +8,10 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "kornia", "albumentations", "cv2", "numpy", "PIL", "rich")
+HEAVY = (
+    *("torch", "torchvision", "kornia", "albumentations", "cv2", "numpy", "PIL", "rich"),
+    *("pooch", "requests"),
+)
 
 
 def _loads(code: str, **environment: str) -> str:
@@ -36,6 +39,7 @@ def _loads(code: str, **environment: str) -> str:
         ["plugins"],
         ["evaluate", "-h"],
         ["models", "-h"],
+        ["download", "-h"],
         ["walk", "-h"],
         ["mix", "-h"],
     ],

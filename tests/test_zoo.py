@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -26,6 +27,7 @@ import translate
 from tiny import save_picture
 from translate.bundle import save_bundle
 from translate.cli.group import cli
+from translate.cli.progress import Downloading
 from translate.errors import TranslateError, UsageError
 from translate.files import megabytes
 from translate.host import Host, the_host
@@ -101,6 +103,7 @@ class Server:
     address: str = ""
     answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def gives(self, path: str, data: bytes, *, says: int | None = None, status: int = 200) -> str:
         """Answer with ``data``, and a length of ``says``; return the address."""
@@ -110,6 +113,19 @@ class Server:
             to.send_header("Content-Length", str(len(data) if says is None else says))
             to.end_headers()
             to.wfile.write(data)
+
+        return self.does(path, answer)
+
+    def falls_silent(self, path: str, data: bytes, *, says: int) -> str:
+        """Give only the beginning of an answer, and hold on until the test ends."""
+
+        def answer(to: BaseHTTPRequestHandler) -> None:
+            if data:
+                to.send_response(200)
+                to.send_header("Content-Length", str(says))
+                to.end_headers()
+                to.wfile.write(data)
+            self.ended.wait(60)
 
         return self.does(path, answer)
 
@@ -140,6 +156,7 @@ def server() -> Iterator[Server]:
     thread = threading.Thread(target=real.serve_forever, args=(0.02,))
     thread.start()
     yield known
+    known.ended.set()
     real.shutdown()
     real.server_close()
     thread.join()
@@ -276,26 +293,27 @@ def test_an_address_may_lead_to_another(
     assert server.asked == ["/here", "/there"]
 
 
+def test_a_slow_server_is_waited_for_as_long_as_it_goes_on(
+    server: Server, publish: Publish, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloading, "_SILENT_S", 1.5)
+
+    def drip(to: BaseHTTPRequestHandler) -> None:
+        to.send_response(200)
+        to.send_header("Content-Length", str(len(checkpoint)))
+        to.end_headers()
+        for begin in range(0, len(checkpoint), 500):
+            time.sleep(0.5)
+            to.wfile.write(checkpoint[begin : begin + 500])
+
+    publish(server.does("/slow", drip))
+    began = time.monotonic()
+    assert run("download", "negative").exit_code == 0
+    assert time.monotonic() - began > 1.5
+
+
 def _changed(data: bytes) -> bytes:
     return data[:100] + bytes([data[100] ^ 1]) + data[101:]
-
-
-def _silent(to: BaseHTTPRequestHandler) -> None:
-    time.sleep(1.5)
-
-
-def _stops(data: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Say half of it, and then nothing more for a while."""
-
-    def answer(to: BaseHTTPRequestHandler) -> None:
-        to.send_response(200)
-        to.send_header("Content-Length", str(len(data)))
-        to.end_headers()
-        to.wfile.write(data[: len(data) // 2])
-        to.wfile.flush()
-        time.sleep(1.5)
-
-    return answer
 
 
 # What is wrong with what the server says, and how that is told.
@@ -307,8 +325,8 @@ WRONG: dict[str, tuple[Callable[[Server, bytes], str], str]] = {
     "nothing": (lambda s, d: s.gives("/x", b""), r"cut short \(0 of "),
     "absent": (lambda s, d: f"{s.address}/gone", "404 Not Found"),
     "broken": (lambda s, d: s.gives("/x", b"", status=503), "503 Service Unavailable"),
-    "silent": (lambda s, d: s.does("/x", _silent), "silent for 0.3 s"),
-    "stops": (lambda s, d: s.does("/x", _stops(d)), "silent for 0.3 s"),
+    "silent": (lambda s, d: s.falls_silent("/x", b"", says=0), "silent for 1 s"),
+    "stops": (lambda s, d: s.falls_silent("/x", d[:700], says=len(d)), "silent for 1 s"),
     "no server": (lambda s, d: "http://127.0.0.1:9/x", "[Cc]onnection refused"),
 }
 
@@ -322,8 +340,9 @@ def test_what_is_not_the_file_leaves_nothing_behind(
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(downloading, "_SILENT_S", 0.3)
     answer, reason = WRONG[wrong]
+    if "silent" in reason:
+        monkeypatch.setattr(downloading, "_SILENT_S", 1.0)
     url = answer(server, checkpoint)
     publish(url)
     result = run("download", "negative")
@@ -343,8 +362,9 @@ def test_a_mirror_stands_in_for_an_address_that_fails(
     checkpoint: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(downloading, "_SILENT_S", 0.3)
     answer, reason = WRONG[wrong]
+    if "silent" in reason:
+        monkeypatch.setattr(downloading, "_SILENT_S", 1.0)
     mirror = server.gives("/mirror", checkpoint)
     publish(answer(server, checkpoint), mirror)
     result = run("download", "negative")
@@ -474,7 +494,7 @@ def test_ctrl_c_leaves_nothing_behind(
     server: Server, publish: Publish, checkpoint: bytes, home: Path, tmp_path: Path
 ) -> None:
     data = checkpoint + bytes(10**6)
-    publish(server.does("/slow", _stops(data)), data=data)
+    publish(server.falls_silent("/slow", data[: len(data) // 2], says=len(data)), data=data)
     path = os.pathsep.join([str(tmp_path / "site"), *sys.path])
     child = subprocess.Popen(
         [sys.executable, "-m", "translate", "download", "negative"],
@@ -482,12 +502,12 @@ def test_ctrl_c_leaves_nothing_behind(
         stderr=subprocess.PIPE,
         text=True,
     )
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not any(file.is_file() and file.stat().st_size for file in left(home)):
         assert time.monotonic() < until
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=30)
+    _, said = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "Traceback" not in said
     assert left(home) == []
@@ -658,23 +678,43 @@ def test_a_catalogue_that_cannot_be_read_or_takes_a_name_says_so(
     assert re.match(says, Host().plugins["other"].reason)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "state"),
-    [
-        ("importer", "pytorch-CycleGAN-and-pix2pix-resnet", "ok"),
-        ("importer", "nobody's", "failed"),
-        ("method", "nobody's", "failed"),
-    ],
-)
 def test_the_quick_check_of_a_plugin_looks_at_what_its_catalogue_needs(
-    key: str, value: str, state: str, fake_plugin: FakePlugin, tmp_path: Path
+    fake_plugin: FakePlugin, tmp_path: Path
 ) -> None:
-    text = entry("negative", **{"method": "cyclegan", key: value})
-    (tmp_path / "site" / "zoo.toml").write_text(text)
+    texts = [
+        entry("fine", method="cyclegan", importer="GAN-Compression-mobile-resnet"),
+        entry("unread", method="cyclegan", importer="nobody's"),
+        entry("unrun", method="nobody's"),
+    ]
+    (tmp_path / "site" / "zoo.toml").write_text("\n".join(texts))
     fake_plugin(CATALOGUE)
     host = the_host()
     states = {finding.thing: finding.state for finding in check_plugin(host, host.plugins["other"])}
-    assert states == {"hooks": "ok", "model negative": state}
+    wanted = {"model fine": "ok", "model unread": "failed", "model unrun": "failed"}
+    assert states == {"hooks": "ok", **wanted}
+
+
+class Terminal(io.StringIO):
+    """Standard error, where somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_bar_shows_how_much_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with Downloading(4 << 20, quiet=False) as shown:
+        shown.print("from somewhere")
+        assert screen.getvalue() == "from somewhere\n"  # the bar is not there yet
+        shown.advance(1 << 20)
+        shown.print("from [elsewhere]")
+        shown.advance(4 << 20)
+        said = screen.getvalue()
+    assert "4.0 MB of 4.0 MB" in said
+    assert "from [elsewhere]\n" in said
+    assert screen.getvalue() == said  # it ended with the last byte
 
 
 def test_our_catalogues_name_importers_and_methods_that_are_there() -> None:
