@@ -504,6 +504,28 @@ def test_a_large_png_is_never_held_a_second_time(
     assert peak < 4 << 20  # the picture itself has 12 to 32 million bytes
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(161, 50), (8, 8), (3, 130), (16, 9)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_huge_jpeg_in_bands_is_as_one_in_one_piece(
+    channels: int, height: int, width: int, dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alpha = noise(height, width, dtype=dtype) if width == 50 else None
+    profile = colour.srgb_profile() if channels == 3 else b""
+    picture = Picture(noise(height, width, channels, dtype=dtype), alpha, camera_exif(), profile)
+    usual = encode_picture(picture, "jpg")
+    monkeypatch.setattr(encoding, "_HUGE_BYTES", 1)
+    monkeypatch.setattr(encoding, "_BAND_BYTES", 2000)
+    huge = encode_picture(picture, "jpg")
+    assert huge != usual
+    with Image.open(io.BytesIO(huge)) as one, Image.open(io.BytesIO(usual)) as other:
+        assert one.size == other.size == (width, height)
+        assert one.info.get("icc_profile") == other.info.get("icc_profile")
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    assert exif_of(huge)[0x010F] == "Maker"
+    assert read_picture(huge).pixels.shape == (height, width, channels)
+
+
 def test_laying_a_large_picture_on_white_takes_little_more_than_the_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,7 @@ import io
 import itertools
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ _BAND_BYTES = 1 << 22  # compressed piece by piece, so that a big picture is not
 # Larger PNGs of 8 bits are written here too: Pillow, which finds a filter for each row, holds four
 # bytes a pixel and takes twice the time and more, for 2 to 14 % smaller photographs.
 _LARGE_BYTES = 1 << 23
+_HUGE_BYTES = 1 << 28  # a JPEG of more is written in bands too
 
 
 def encode_picture(
@@ -103,6 +104,9 @@ def _encode(
             name, settings = "BMP", {}
         case _:
             raise ValueError(f"not one of {', '.join(WRITABLE)}")
+    if format == "jpg" and pixels.nbytes > _HUGE_BYTES:
+        yield from _jpeg(pixels, alpha, settings)
+        return
     buffer = io.BytesIO()
     opaque = format in ("jpg", "bmp")
     if alpha is not None and opaque:
@@ -188,6 +192,44 @@ def _png(pixels: Samples, alpha: Samples | None, exif: bytes, icc: bytes) -> Ite
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _jpeg(pixels: Samples, alpha: Samples | None, settings: Mapping[str, Any]) -> Iterator[bytes]:
+    """Yield a JPEG whose bands are encoded one by one, and joined by restart markers.
+
+    After such a marker the decoder begins anew, as it does with a file (ITU-T T.81, F.1.1.5); all
+    bands have the same tables, since none are made to measure.
+    """
+    height, width = pixels.shape[:2]
+    blocks = -(-width // 8)  # of 8×8 pixels in a row of them
+    rows = max(1, min(65_535 // blocks, _BAND_BYTES // (8 * pixels[0].nbytes)))
+    for number, top in enumerate(range(0, height, 8 * rows)):
+        band = slice(top, top + 8 * rows)
+        opaque = pixels[band] if alpha is None else on_white(pixels[band], alpha[band])
+        samples = in_8_bits(opaque)
+        image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", **settings)
+        data = buffer.getvalue()
+        frame, scan = _segment(data, 0xC0), _segment(data, 0xDA)
+        if number == 0:
+            size = struct.pack(">H", height)  # of all bands, instead of this one's
+            interval = struct.pack(">BBHH", 0xFF, 0xDD, 4, rows * blocks)
+            yield data[: frame + 5] + size + data[frame + 7 : scan] + interval
+            yield data[scan:-2]
+            settings = {**settings, "exif": b"", "icc_profile": None}
+        else:
+            (length,) = struct.unpack_from(">H", data, scan + 2)
+            yield bytes([0xFF, 0xD0 + (number - 1) % 8]) + data[scan + 2 + length : -2]
+    yield b"\xff\xd9"
+
+
+def _segment(data: bytes, kind: int) -> int:
+    """Return where in a JPEG the segment of that kind begins."""
+    place = 2
+    while data[place + 1] != kind:
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return place
 
 
 def _tiff(pixels: Samples, alpha: Samples | None, exif: bytes, icc: bytes) -> Iterator[bytes]:
