@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from translate import Batch, Export, Facts, Method, Phase, Settings
 from translate.bundle import save_bundle
-from translate.model import Header
+from translate.model import Card, Header
 from translate_datasets.drawing import draw
 from translate_datasets.scene import COLOURS, kept_out, parse
 from translate_datasets.scenes import Digits
@@ -69,11 +69,15 @@ def _another(colour: str, ground: str) -> str:
     return next(name for name in COLOURS if name not in (colour, ground))
 
 
-def save_painter(path: Path, digits: Path) -> Path:
-    """Write a painter of the digits in a folder."""
+def save_painter(path: Path, digits: Path, dataset: str = "scenes") -> Path:
+    """Write a painter of the digits in a folder, and of what it learned."""
     options = PainterOptions(digits=str(digits))
     header = Header(
-        method="painter", export="it", options=options.model_dump(mode="json"), reads=("text",)
+        method="painter",
+        export="it",
+        options=options.model_dump(mode="json"),
+        reads=("text",),
+        card=Card(training={"dataset": dataset}),
     )
     save_bundle(path, header, nn.Linear(1, 1).state_dict())
     return path

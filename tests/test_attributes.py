@@ -215,6 +215,44 @@ def test_a_model_of_texts_is_evaluated_on_scenes(
     assert Image.open(tmp_path / "sheet.png").height > 32
 
 
+COUNT = """
+@hookimpl
+def register_measures(register):
+    register(name="count", summary="s", compares="sets", factory=__name__ + "_heavy:Count")
+"""
+COUNT_CODE = """
+from translate import Measure, Result
+
+class Count(Measure):
+    real = made = 0
+    def add(self, comparison):
+        assert comparison.target is not None
+        self.made += 1
+    def add_real(self, pixels):
+        self.real += 1
+    def results(self):
+        return [Result("made", self.made, ""), Result("real", self.real, "")]
+"""
+
+
+def test_real_pictures_of_captions_are_shown_to_measures_of_sets_once(
+    fake_plugin: FakePlugin, tmp_path: Path
+) -> None:
+    fake_plugin(PLUGIN + COUNT, heavy=COUNT_CODE)
+    write_printed_digits(tmp_path / "digits")
+    model = save_painter(tmp_path / "painter.safetensors", tmp_path / "digits", "captioned")
+    (tmp_path / "data").mkdir()
+    for number, scene in enumerate(all_scenes()[::400]):
+        Image.new("RGB", (40, 30)).save(tmp_path / "data" / f"{number}.png")
+        (tmp_path / "data" / f"{number}.txt").write_text(describe(scene))
+    words = ["evaluate", model, "--data", tmp_path / "data", "--measure", "count", "--json"]
+    result = CliRunner().invoke(cli, list(map(str, words)), prog_name="translate")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert {one["name"]: one["value"] for one in told["results"]} == {"made": 4, "real": 4}
+    assert "4 captions, beside 4 pictures, 0 of which" in told["data"]
+
+
 def test_real_scenes_of_mnist_are_read_nearly_without_mistake() -> None:
     if "TRANSLATE_TEST_DATA" not in os.environ:
         pytest.skip("TRANSLATE_TEST_DATA names no folder of real data")
