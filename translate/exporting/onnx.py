@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import json
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -91,8 +94,7 @@ def _translated(graph: Graph, name: str) -> Any:
         for port in graph.inputs
     )
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter's own parts
+        with torch.no_grad(), _quiet():
             program = torch.export.export(
                 graph,
                 graph.example(),
@@ -113,6 +115,23 @@ def _translated(graph: Graph, name: str) -> Any:
         return exported.model_proto
     except Exception as error:  # of whatever part of the exporter meets what it does not know
         raise TranslateError(f"{name}: cannot be exported: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporter says of its own parts; what matters comes as an error."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    aside = io.StringIO()  # it prints whole graphs, too
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            contextlib.redirect_stdout(aside),
+            contextlib.redirect_stderr(aside),
+        ):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _reason(error: BaseException) -> str:
