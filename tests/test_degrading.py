@@ -167,14 +167,36 @@ def _spreads(kernels: Tensor) -> bool:
 
 
 def test_without_faults_only_the_size_changes() -> None:
-    image = smooth_picture(1, 96)
-    degradation = Degradation(0.0)
-    first = degradation.first(image, 7, 48)
-    expected = cv2.resize(image, (48, 48), interpolation=cv2.INTER_AREA)
-    assert float(np.abs(first.astype(int) - expected).mean()) < 2
-    second = degradation.second(pictures(1, 48), torch.tensor([7]), 24)
-    smaller = interpolate(pictures(1, 48), (24, 24), mode="area")
-    assert float((second - smaller).abs().mean()) < 2 / 255
+    images, squares = pictures(9, 24), [smooth_picture(number, 24) for number in range(9)]
+    for degradation in (Degradation(0.0), Degradation(1.0, FAULTS)):
+        torch.testing.assert_close(degradation.second(images, SEEDS[:9], 24), images)
+        for square, seed in zip(squares, SEEDS, strict=False):
+            assert np.array_equal(degradation.first(square, int(seed), 24), square)
+            smaller = degradation.first(square, int(seed), 12).astype(int)
+            area = cv2.resize(square, (12, 12), interpolation=cv2.INTER_AREA)
+            assert float(np.abs(smaller - area).mean()) < 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "shares"),
+    [
+        ("blur", (0.9, 0.75)),
+        ("resize", (0.9, 0.7)),
+        ("noise", (1.0, 1.0)),
+        ("compression", (1.0, 1.0)),
+        ("ringing", (0.1, 0.8)),
+    ],
+)
+def test_each_fault_is_as_frequent_as_published(fault: Fault, shares: tuple[float, float]) -> None:
+    count, degradation = 200, Degradation(1.0, only(fault))
+    square = noise(2, 24)
+    firsts = [degradation.first(square, int(seed), 24) for seed in SEEDS[:count]]
+    changed = [not np.array_equal(first, square) for first in firsts]
+    assert np.mean(changed) == pytest.approx(shares[0], abs=0.1)
+    images = torch.from_numpy(square).permute(2, 0, 1).expand(count, -1, -1, -1) / 255
+    seconds = degradation.second(images, SEEDS[:count], 24)
+    changes = (seconds - images).abs().amax((1, 2, 3)) > 1e-3
+    assert float(changes.float().mean()) == pytest.approx(shares[1], abs=0.1)
 
 
 def jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
@@ -238,10 +260,20 @@ def test_a_seed_decides_alone_whatever_the_batch_and_the_thread() -> None:
 
 
 def test_gradients_go_through_the_second_round_to_every_picture() -> None:
-    images = pictures(12, 40)
-    images[0] = 0
-    images.requires_grad_()
+    images = pictures(12, 40).requires_grad_()
     made = Degradation(0.5).second(images, SEEDS[:12], 20)
     [slopes] = torch.autograd.grad(made.square().sum(), images)
     assert bool(slopes.isfinite().all())
-    assert all(bool(slope.any()) for slope in slopes[1:])
+    assert all(bool(slope.any()) for slope in slopes)
+
+
+def test_noise_has_a_slope_even_where_it_is_dark() -> None:
+    dark = torch.zeros(12, 3, 8, 8, requires_grad=True)
+    noisy = Faults(SECOND, 1.0, (), stream=1).noisy(dark, SEEDS[:12])
+    [slopes] = torch.autograd.grad(noisy.sum(), dark)
+    assert bool(slopes.isfinite().all())
+
+
+def test_kernels_reach_from_three_to_ten_pixels() -> None:
+    chance = torch.linspace(0, 1, 101)[:-1]
+    assert set(Faults(FIRST, 1.0, (), stream=1).radii(chance).tolist()) == set(range(3, 11))
