@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from translate.testing import check_method
 from translate.training.loop import Trainer
 from translate.training.settings import PlayerSettings, TrainingSettings
 from translate_text2image.method import TextToImage, TextToImageOptions
+from translate_text2image.networks import Augmentation
 
 SMALL: dict[str, Any] = {
     "size": 32,
@@ -133,8 +135,11 @@ def test_a_picture_hangs_on_its_seed_and_its_caption() -> None:
     whole = made.translate(made.painter, prompts("a cat", "a dog", "a cat"))
     assert torch.equal(whole, made.decode(made.painter, codes, conditions))
     assert torch.equal(whole, made.translate(made.painter, prompts("a cat", "a dog", "a cat")))
-    for one, other in ((whole[0], whole[1]), (whole[0], whole[2])):
-        assert (one - other).abs().max() > 1e-3
+    codes = codes[:1].expand(3, -1)  # now the caption alone differs
+    one, other, same = made.decode(made.painter, codes, conditions)
+    for apart, alike in ((whole[0] - whole[2], one - same), (one - other, one - same)):
+        assert apart.abs().max() > 1e-3
+        assert alike.abs().max() < 1e-4
 
 
 @torch.no_grad()
@@ -143,6 +148,19 @@ def test_a_sum_of_captions_is_brought_to_their_length() -> None:
     codes, conditions = made.encode(made.painter, prompts("a cat"))
     one, three = (made.decode(made.painter, codes, x * conditions) for x in (1, 3))
     assert torch.allclose(one, three, atol=1e-5)
+
+
+@torch.no_grad()
+def test_what_is_drawn_around_a_caption_costs_its_distance_from_normal() -> None:
+    drawing = Augmentation(2)
+    for layer, bias in ((drawing.mean, 1.0), (drawing.spread, math.log(4.0))):
+        layer.weight.zero_()
+        layer.bias.fill_(bias)
+    noise = torch.tensor([[0.0, 1.0], [-1.0, 0.5]])
+    drawn, divergence = drawing(torch.zeros(2, 2), noise)
+    assert torch.allclose(drawn, 1 + 2 * noise)
+    # Of N(1, 2²) from N(0, 1), in each of two numbers: (1 + 4 - 1 - log 4) / 2.
+    assert float(divergence) == pytest.approx(4 - math.log(4), rel=1e-5)
 
 
 def test_each_option_brings_its_term() -> None:
