@@ -83,6 +83,14 @@ def test_low_resolution_shows_the_same_place_flipped_and_turned_alike(
         torch.testing.assert_close(made["low"], average(made["high"]), atol=1.01 / 255, rtol=0)
 
 
+def test_previews_whose_seeds_are_others_show_the_same_place_too(folder: Path) -> None:
+    data = data_of(folder, "practical", strength=0.0)
+    samples = [data.sample(number, 0) for number in range(12)]
+    made = data.on_device(collate(samples, range(12), CPU))
+    assert set(made.tensors) == {"low", "high"}
+    assert float((made["low"] - average(made["high"])).abs().mean()) < 0.05
+
+
 @pytest.mark.parametrize("low", LOWS)
 def test_a_sample_depends_on_its_number_and_the_seed_alone(folder: Path, low: str) -> None:
     whole = batch(data_of(folder, low))

@@ -165,19 +165,22 @@ class SuperRes(Dataset[SuperResOptions]):
         size, scale = self.options.size, self.scale
         height, width = pixels.shape[:2]
         top, left, *_ = random_box(height, width, size, seed)
-        [[down, right]] = (_window(torch.tensor([seed])) * scale).tolist()
+        down, right = (_begin(torch.tensor([seed])) * scale).tolist()
         side = size + _MARGIN * scale
         wide = _mirrored(pixels, top - down, left - right, side)
         between = side // scale * min(scale, _DOUBLE)
         return {
             "low": self._degradation.first(wide, seed, between),
             "high": wide[down : down + size, right : right + size],
+            "down": down // scale,  # not drawn again on the device, where seeds may be others
+            "right": right // scale,
         }
 
     def on_device(self, batch: Batch) -> Batch:
         fields = dict(batch.tensors)
         if self.options.low == "practical":
-            fields["low"] = self._finished(fields["low"], batch.seeds)
+            places = fields.pop("down"), fields.pop("right")
+            fields["low"] = self._finished(fields["low"], places, batch.seeds)
         chance = draws(batch.seeds, 3, 0)
         for name, images in fields.items():
             if self.options.flip:
@@ -187,13 +190,14 @@ class SuperRes(Dataset[SuperResOptions]):
             fields[name] = images
         return Batch(fields, batch.seeds)
 
-    def _finished(self, images: Tensor, seeds: Tensor) -> Tensor:
+    def _finished(self, images: Tensor, places: tuple[Tensor, Tensor], seeds: Tensor) -> Tensor:
         """Return low resolution (N, 3, h, w) in [-1, 1] of what the first round left of it."""
         side = self.options.size // self.scale
         low = self._degradation.second((images + 1) / 2, seeds, side + _MARGIN)
-        places = zip(low, _window(seeds).tolist(), strict=True)
-        cut = [x[:, down : down + side, right : right + side] for x, (down, right) in places]
-        return (torch.stack(cut) * 255).round() / 127.5 - 1  # 8 bits, as real inputs have
+        steps, numbers = torch.arange(side, device=low.device), torch.arange(len(low))
+        rows, columns = (place[:, None] + steps for place in places)
+        cut = low[numbers[:, None, None], :, rows[:, :, None], columns[:, None]]  # (N, h, w, 3)
+        return (cut * 255).round().permute(0, 3, 1, 2) / 127.5 - 1  # 8 bits, as real inputs have
 
     def _read(self, file: Path) -> Pixels:
         """Return a picture, and its low resolution with it as (h, w, 3 + 3·scale²)."""
@@ -239,9 +243,9 @@ def _unfolded(packed: Any, scale: int) -> Any:
     return parts.reshape(rows * scale, columns * scale, 3)
 
 
-def _window(seeds: Tensor) -> Tensor:
-    """Return where samples begin in what is degraded, (N, 2) in low-resolution pixels."""
-    return (_MARGIN - _PLACES) // 2 + (_PLACES * draws(seeds, 2, _WINDOW)).long()
+def _begin(seed: Tensor) -> Tensor:
+    """Return where a sample begins in what is degraded, (2,) in low-resolution pixels."""
+    return (_MARGIN - _PLACES) // 2 + (_PLACES * draws(seed, 2, _WINDOW)[0]).long()
 
 
 def _mirrored(pixels: Pixels, top: int, left: int, side: int) -> Pixels:
