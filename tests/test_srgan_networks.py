@@ -262,4 +262,4 @@ def test_content_layers_are_the_ones_that_they_are_called(narrow: nn.Sequential)
             expected[f"conv{block}_{place}"] = y
     for name, features in zip(names, found, strict=True):
         assert torch.equal(features, expected[name]), name
-        assert float(features.min()) < 0  # before the activation
+        assert bool((features < 0).any())  # before the activation
