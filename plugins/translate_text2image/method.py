@@ -128,13 +128,15 @@ class TextToImage(Latent[TextToImageOptions]):
     def phases(self) -> Sequence[Phase]:
         since, painter = self.options.encoder_images, self.painter
         reading = Optimizer("adamw", lr=1e-3, betas=(0.9, 0.99), schedule="cosine")
-        learning = self.critic.optimizer(Optimizer(betas=(0.0, 0.9)))
+        # The discriminator has more to learn: a fake, and a caption that is wrong.
+        making = self.critic.optimizer(Optimizer(lr=1e-4, betas=(0.0, 0.9)))
+        judging = self.critic.optimizer(Optimizer(lr=4e-4, betas=(0.0, 0.9)))
         makers = [m for m in (painter.generator, painter.augmentation) if m is not None]
         readers = [painter.text, self.pictures]
         return [
             Phase("encoder", readers, self.encoder_losses, reading, until=since),
-            Phase("generator", makers, self.generator_losses, learning, since=since),
-            Phase("discriminator", [self.critic], self.critic_losses, learning, since=since),
+            Phase("generator", makers, self.generator_losses, making, since=since),
+            Phase("discriminator", [self.critic], self.critic_losses, judging, since=since),
         ]
 
     def encoder_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
