@@ -20,7 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the test an empty folder for the user's own models, and a host of its own."""
     folder = tmp_path / "translate-home"
     monkeypatch.setenv("TRANSLATE_HOME", str(folder))
-    for name in ("TRANSLATE_DISABLE", "TRANSLATE_DEBUG"):
+    for name in ("TRANSLATE_DISABLE", "TRANSLATE_DEBUG", "TRANSLATE_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     the_host.cache_clear()
     yield folder
