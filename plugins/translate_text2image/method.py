@@ -108,17 +108,16 @@ class TextToImage(Latent[TextToImageOptions]):
         if facts.channels not in _MODES:
             raise UsageError(f"{facts.channels} channels; there are pictures of 1 and of 3")
         o, channels = options, facts.channels
-        residual = o.form == "affine"
-        text = TextEncoder(o.text_width, layers=o.text_layers, longest=o.text_bytes)
+        residual, texts = o.form == "affine", o.text_width
         kind = FusionGenerator if residual else ConcatGenerator
-        make = kind(o.code, o.text_width, channels=channels, size=o.size, width=o.width)
-        self.painter = Painter(
-            text, initialise(make), augmented=o.text_width if o.augmentation else 0
-        )
-        network = Judge(
-            o.text_width, channels=channels, size=o.size, width=o.width, residual=residual
-        )
-        self.critic = Discriminator(initialise(network), options)
+        generator = kind(o.code, texts, channels=channels, size=o.size, width=o.width)
+        judge = Judge(texts, channels=channels, size=o.size, width=o.width, residual=residual)
+        if not residual:  # without norms, DCGAN's small weights let next to nothing through
+            initialise(generator)
+            initialise(judge)
+        text = TextEncoder(texts, layers=o.text_layers, longest=o.text_bytes)
+        self.painter = Painter(text, generator, augmented=texts if o.augmentation else 0)
+        self.critic = Discriminator(judge, options)
         self.pictures = PictureEncoder(channels, o.size, o.text_width, base=o.encoder_width)
 
     @classmethod
