@@ -14,7 +14,12 @@ from translate.hookspecs import CONTRACT, hookimpl
 from translate.options import Facts, Settings
 
 if TYPE_CHECKING:
-    from translate.adversarial import AdversarialOptions, Discriminator, PatchGANOptions
+    from translate.adversarial import (
+        Adversarial,
+        AdversarialOptions,
+        Discriminator,
+        PatchGANOptions,
+    )
     from translate.bundle import Model, load_model
     from translate.dataset import Dataset, Sample
     from translate.evaluation.data import Case, EvaluationSet
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 # What needs torch is imported when it is first asked for: the hooks module of a plugin says
 # "from translate import hookimpl", and that must stay light.
 _LAZY = {
+    "Adversarial": "translate.adversarial",
     "AdversarialOptions": "translate.adversarial",
     "Batch": "translate.method",
     "Card": "translate.model",
@@ -58,6 +64,7 @@ _LAZY = {
 __version__ = "0.1.0"
 __all__ = [
     "CONTRACT",
+    "Adversarial",
     "AdversarialOptions",
     "Batch",
     "Card",

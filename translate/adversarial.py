@@ -29,7 +29,9 @@ from translate.method import Batch, Optimizer
 from translate.options import Settings
 from translate.pipeline.seeds import draws, mix
 
-Name = Literal["minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "dragan", "began", "hinge"]
+Adversarial = Literal[
+    "minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "dragan", "began", "hinge"
+]
 
 # Streams of a sample's random numbers that no method uses.
 _REAL, _FAKE, _GENERATED, _SEGMENTS, _LABELS, _AROUND = range(100, 106)
@@ -57,7 +59,7 @@ _OWN_BOUND = {
 class AdversarialOptions(Settings):
     """The objective of a discriminator and its generator."""
 
-    adversarial: Name = Field(
+    adversarial: Adversarial = Field(
         default="lsgan", description="the objective of both players; lsgan and hinge are calm"
     )
     relativistic: bool = Field(

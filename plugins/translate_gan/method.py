@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from translate import (
+    Adversarial,
     AdversarialOptions,
     Batch,
     Discriminator,
@@ -43,9 +44,9 @@ _MODES = {1: "L", 3: "RGB"}
 class GANOptions(AdversarialOptions):
     """The defaults are DCGAN's, at 64 pixels."""
 
-    adversarial: Literal[
-        "minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "dragan", "began", "hinge"
-    ] = Field(default="non-saturating", description="the objective of both players")
+    adversarial: Adversarial = Field(
+        default="non-saturating", description="the objective of both players"
+    )
     network: Body = Field(
         default="convolutional", description="what both players are made of; convolutions see more"
     )

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from translate import (
+    Adversarial,
     Batch,
     Discriminator,
     Export,
@@ -32,9 +33,7 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 class Pix2PixOptions(PatchGANOptions):
     """The published values are the defaults."""
 
-    adversarial: Literal[
-        "minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "dragan", "began", "hinge"
-    ] = Field(
+    adversarial: Adversarial = Field(
         default="non-saturating", description="the objective of both players; lsgan is calmer"
     )
     adversarial_weight: float = Field(

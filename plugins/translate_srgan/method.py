@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from translate import (
+    Adversarial,
     AdversarialOptions,
     Batch,
     Discriminator,
@@ -79,9 +80,9 @@ class SRGANOptions(AdversarialOptions):
     vgg_weights: Path | None = Field(
         default=None, description="torchvision's file of VGG-19; none: torchvision downloads it"
     )
-    adversarial: Literal[
-        "minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "dragan", "began", "hinge"
-    ] = Field(default="non-saturating", description="the objective of both players")
+    adversarial: Adversarial = Field(
+        default="non-saturating", description="the objective of both players"
+    )
     critic: Literal["unet", "vgg"] = Field(
         default="unet", description="unet judges every pixel, vgg (SRGAN's) the whole cut"
     )

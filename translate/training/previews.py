@@ -12,6 +12,7 @@ from torch import Tensor
 from translate.dataset import Dataset
 from translate.method import Batch, Export
 from translate.pipeline.loader import collate
+from translate.pipeline.seeds import mix
 from translate.training.grid import save_grid
 from translate.training.loop import Trainer
 from translate.training.observe import observe, outputs, source_of
@@ -36,7 +37,7 @@ class Previews:
         """Return a sample on its own: they may differ in size."""
         seed, device = self.trainer.settings.seed, self.trainer.device
         return self.dataset.on_device(
-            collate([self.dataset.sample(number, seed)], [number], device)
+            collate([self.dataset.sample(number, seed)], [mix(seed, number)], device)
         )
 
     @cached_property
