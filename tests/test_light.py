@@ -41,6 +41,7 @@ def _loads(code: str, **environment: str) -> str:
         ["models", "-h"],
         ["download", "-h"],
         ["walk", "-h"],
+        ["export", "-h"],
         ["mix", "-h"],
     ],
     ids=" ".join,

@@ -28,7 +28,7 @@ TOLERANCE = 1e-3  # of the outputs' range; a quarter of a step of 8 bits
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 _LONGEST = 300  # characters of a reason
-_OPSET = 18  # the first that enlarges as PyTorch does; runtimes have had it since 2023
+_OPSET = 18  # the first that enlarges as PyTorch does
 
 
 def export_onnx(model: Model, path: Path, *, name: str, settings: Settings) -> float:

@@ -44,6 +44,7 @@ def bicubic(x: Tensor, *, up: int = 1, down: int = 1) -> Tensor:
 
 def mirrored(side: int, before: int, after: int) -> Tensor:
     """Return which of ``side`` pixels stand at each place of a row with mirrored borders."""
-    period = torch.full((), 2 * side)  # a tensor, since exporters divide by no side that varies
+    # A tensor, since exporters divide by no side that varies; they take it for floats if not told.
+    period = torch.full((), 2 * side, dtype=torch.int64)
     places = torch.arange(-before, side + after) % period
     return torch.minimum(places, period - 1 - places)
