@@ -224,6 +224,29 @@ def test_interpolation_asks_for_pictures_half_way_to_others(
     assert terms["between"].requires_grad
 
 
+@pytest.mark.parametrize(
+    "adversarial", ["minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "dragan", "hinge"]
+)
+def test_both_players_learn_from_every_objective(adversarial: str) -> None:
+    made, here = method(adversarial=adversarial).train(), batch()
+    step = Step(0, 100)
+    for losses, network in (
+        (made.generator_losses, made.painter.generator),
+        (made.critic_losses, made.critic),
+    ):
+        made.zero_grad()
+        sum(losses(here, step).values()).backward()  # type: ignore[union-attr]
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        assert gradients
+        assert all(gradient.isfinite().all() for gradient in gradients)
+        assert max(float(gradient.abs().max()) for gradient in gradients) > 0
+
+
+def test_what_only_scores_is_no_began() -> None:
+    with pytest.raises(UsageError, match="adversarial=began"):
+        method(adversarial="began")
+
+
 def test_a_batch_in_which_all_say_the_same_has_no_wrong_captions() -> None:
     here = batch()
     same = Batch(here.tensors, here.seeds, {"text": ["a cat"] * 4})

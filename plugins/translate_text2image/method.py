@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from translate import (
+    Adversarial,
     AdversarialOptions,
     Batch,
     Discriminator,
@@ -45,8 +46,8 @@ _AROUND = 1  # of normal noise; the codes' is 0
 class TextToImageOptions(AdversarialOptions):
     """The defaults are DF-GAN's, with networks that a CPU can train."""
 
-    adversarial: Literal["minimax", "non-saturating", "lsgan", "wgan", "dragan", "hinge"] = Field(
-        default="hinge", description="the objective of both players"
+    adversarial: Adversarial = Field(
+        default="hinge", description="the objective of both players; all but began"
     )
     form: Literal["affine", "concat"] = Field(
         default="affine",
