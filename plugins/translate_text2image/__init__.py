@@ -1,8 +1,8 @@
-"""Text to image: a conditional GAN that takes captions."""
+"""Text to image: a conditional GAN that takes captions, and a measure of what it heeds of them."""
 
 from __future__ import annotations
 
-from translate.hookspecs import RegisterMethod, hookimpl
+from translate.hookspecs import RegisterMeasure, RegisterMethod, hookimpl
 
 
 @hookimpl
@@ -13,4 +13,14 @@ def register_methods(register: RegisterMethod) -> None:
         source="text",
         data="captioned",
         factory="translate_text2image.method:TextToImage",
+    )
+
+
+@hookimpl
+def register_measures(register: RegisterMeasure) -> None:
+    register(
+        name="retrieval",
+        summary="how often a picture shows its caption rather than one of many others",
+        compares="captions",
+        factory="translate_text2image.retrieval:Retrieval",
     )
