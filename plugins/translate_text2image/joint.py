@@ -44,7 +44,7 @@ class JointEmbedding(nn.Module):
         return torch.cat(
             [
                 F.normalize(self.picture(self.images(some)).float(), dim=1).cpu()
-                for some in pixels.split(_AT_ONCE)
+                for some in torch.split(pixels, _AT_ONCE)
             ]
         )
 
@@ -82,7 +82,8 @@ def train(
     with torch.random.fork_rng([]):  # all weights are drawn on the CPU
         torch.manual_seed(seed)
         embedding = JointEmbedding(pictures[0].shape[1], width)
-    embedding.to(device, memory_format=torch.channels_last).train()
+    embedding.to(device).to(memory_format=torch.channels_last)
+    embedding.train()
     optimizer = torch.optim.AdamW(embedding.parameters(), _RATE, betas=(0.9, 0.99))
     rates = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, _RATE, total_steps=steps, cycle_momentum=False, pct_start=0.1

@@ -161,23 +161,6 @@ def _told(rank: Tensor, among: int, suffix: str, which: tuple[str, str, str]) ->
     ]  # fmt: skip
 
 
-def _told(rank: Tensor, among: int, suffix: str, which: tuple[str, str, str]) -> list[Result]:
-    """Return R@1 and the median of ranks (N,) among so many."""
-    kind, what, how = which
-    suffix += ", unseen" if kind == "unseen" else ""
-    protocol = f"right caption nearest, of {among:,} that are {kind} (chance {100 / among:.3g} %)"
-    return [
-        Result(
-            f"R@1{suffix}", 100 * float((rank == 1).double().mean()),
-            f"{protocol}, {len(rank):,} {what}, {how}", "%", decimals=1,
-        ),
-        Result(
-            f"median rank{suffix}", float(rank.double().quantile(0.5)),
-            f"of the right caption, 1 is best (chance {(among + 1) / 2:g})", decimals=1,
-        ),
-    ]  # fmt: skip
-
-
 def candidates(count: int, among: int, seed: int) -> Tensor:
     """Return for each of so many captions which are looked at: (count, K) int64, itself first.
 
@@ -202,7 +185,9 @@ def ranks(pictures: Tensor, texts: Tensor, beside: Tensor) -> Tensor:
             it, so that an embedding in which all is equal finds nothing.
     """
     found = []
-    for some, which in zip(pictures.split(_AT_ONCE), beside.split(_AT_ONCE), strict=True):
+    for some, which in zip(
+        torch.split(pictures, _AT_ONCE), torch.split(beside, _AT_ONCE), strict=True
+    ):
         scores = (some @ texts.T).gather(1, which)
         found.append(1 + (~(scores[:, 1:] < scores[:, :1])).sum(1))
     return torch.cat(found)
