@@ -257,3 +257,31 @@ def test_sizes_that_the_method_cannot_take_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize("low", ["practical", "given"])
 def test_an_enlarging_method_keeps_the_contract_on_other_lows_too(folder: Path, low: str) -> None:
     check_method("srgan", options=SMALL, sample=data_of(folder, low), quick=low == "given")
+
+
+def test_pictures_are_learned_from_at_several_sizes(folder: Path) -> None:
+    data = data_of(folder, "bicubic", size=16, shrink=[0.5])
+    made = [data.sample(number, 0)["high"].astype(float) for number in range(40)]
+    grain = [float(np.abs(np.diff(high, axis=0)).mean()) for high in made]
+    shrunk = [g for g in grain if g < 14]  # averages of four pixels have half of the grain
+    assert 10 <= len(shrunk) <= 30
+    assert min(g for g in grain if g not in shrunk) > 1.3 * max(shrunk)
+
+
+def test_no_picture_is_shrunk_below_a_sample(folder: Path) -> None:
+    data = data_of(folder, "bicubic", size=48, shrink=[0.1])
+    assert all(data.sample(number, 0)["high"].shape == (48, 48, 3) for number in range(8))
+
+
+def test_sizes_are_kept_apart_in_every_cache(folder: Path, tmp_path: Path) -> None:
+    wanted = [data_of(folder, "bicubic", shrink=[0.7]).sample(n, 0)["high"] for n in range(9)]
+    data = data_of(folder, "bicubic", shrink=[0.7])
+    data.keep(InFiles(tmp_path / "cache"))
+    for _ in range(2):  # written, and then read
+        found = [data.sample(number, 0)["high"] for number in range(9)]
+        assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_given_low_resolution_is_of_one_size(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"data\.shrink"):
+        data_of(folder, "given", shrink=[0.5])

@@ -125,7 +125,9 @@ class Dataset(ABC, Generic[O]):
         Raises:
             UsageError: if there is no room for them.
         """
-        caches = [value for value in vars(self).values() if isinstance(value, PixelCache)]
+        values = [v for v in vars(self).values() if isinstance(v, PixelCache | tuple)]
+        parts = [part for v in values for part in (v if isinstance(v, tuple) else (v,))]
+        caches = [part for part in parts if isinstance(part, PixelCache)]
         for cache in caches:
             cache.store = store
         return "; ".join(filter(None, (cache.describe() for cache in caches)))

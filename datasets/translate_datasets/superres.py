@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ from translate import (
 )
 from translate.pipeline import (
     PixelCache,
+    cut,
     draws,
     flip,
     image_files,
@@ -42,11 +44,12 @@ from translate_datasets.faults import Fault
 from translate_datasets.images import smooth_picture
 
 Pixels = NDArray[np.uint8]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 _MARGIN = 12  # low-resolution pixels beside a sample, on both sides together
 _PLACES = 8  # where it may lie between them: as many as JPEG's blocks have pixels
 _DOUBLE = 2  # sides between both rounds of faults, for one of low resolution
-_WINDOW = 13  # stream of random numbers
+_WINDOW, _SHRUNK = 13, 14  # streams of random numbers
 _MASK = {"ksize": 51, "sigma": 0, "threshold": 10}  # of unsharp masking, as Real-ESRGAN has it
 
 
@@ -55,6 +58,11 @@ class SuperResOptions(Settings):
 
     size: int = Field(
         default=128, ge=16, le=1024, description="sides of a sample in high resolution, in pixels"
+    )
+    shrink: tuple[Share, ...] = Field(
+        default=(),
+        description="shares of their size at which pictures are learned from, too: few pictures "
+        "become more, and shrunk ones are sharper",
     )
     low: Literal["bicubic", "practical", "given"] = Field(
         default="bicubic",
@@ -106,13 +114,18 @@ class SuperRes(Dataset[SuperResOptions]):
             if not os.path.isdir(folder):
                 raise UsageError(f"--data {folder}: no such folder")
         self._partners: dict[Path, Path] = {}
+        if options.low == "given" and options.shrink:
+            raise UsageError("data.shrink: low resolution that is given is of one size; leave it")
         if options.low == "given":
             self._partners = dict(given_pairs(folders, self.scale))
             self.files = list(self._partners)
         else:
             self.files = [file for folder in folders for file in image_files(folder)]
         self._degradation = Degradation(options.strength, options.without)
-        self._pixels = PixelCache(self._read, self.files, self._partners)
+        self._pixels = tuple(
+            PixelCache(partial(self._read, share=share), self.files, self._partners, variant)
+            for share, variant in ((1.0, ""), *((share, f"{share}") for share in options.shrink))
+        )
 
     @classmethod
     def example(cls, folder: Path, size: int) -> Mapping[str, Any]:
@@ -149,7 +162,8 @@ class SuperRes(Dataset[SuperResOptions]):
 
     def sample(self, number: int, seed: int) -> Sample:
         place = shuffled(number, len(self.files), seed)
-        _, pixels = self._pixels.at(self.files, place)
+        which = mix(seed, number, _SHRUNK) % len(self._pixels)
+        _, pixels = self._pixels[which].at(self.files, place)
         if self.options.low == "practical":
             return self._degraded(pixels, mix(seed, number))
         side = self.options.size // self.scale
@@ -199,15 +213,21 @@ class SuperRes(Dataset[SuperResOptions]):
         cut = low[numbers[:, None, None], :, rows[:, :, None], columns[:, None]]  # (N, h, w, 3)
         return (cut * 255).round().permute(0, 3, 1, 2) / 127.5 - 1  # 8 bits, as real inputs have
 
-    def _read(self, file: Path) -> Pixels:
-        """Return a picture, and its low resolution with it as (h, w, 3 + 3·scale²)."""
-        high, scale = read_rgb(file), self.scale
+    def _read(self, file: Path, share: float) -> Pixels:
+        """Return a picture, and its low resolution with it as (h, w, 3 + 3·scale²).
+
+        Args:
+            share: of its sides; more, where it would be too small for a sample.
+        """
+        high, scale, size = read_rgb(file), self.scale, self.options.size
+        height, width = high.shape[:2]
+        if min(height, width) < size:
+            raise ImageError(f"{file}: {width}×{height} is smaller than data.size={size}")
+        share = max(share, size / min(height, width))
+        if share < 1:
+            shape = max(size, round(height * share)), max(size, round(width * share))
+            high = np.asarray(cut(high, (0, 0, height, width), shape), dtype=np.uint8)
         rows, columns = (side // scale for side in high.shape[:2])
-        if min(rows, columns) * scale < self.options.size:
-            raise ImageError(
-                f"{file}: {high.shape[1]}×{high.shape[0]} is smaller than data.size="
-                f"{self.options.size}"
-            )
         low = self._given(file, high) if self._partners else None
         if self.options.sharpen:
             high = unsharp_mask(high, alpha=self.options.sharpen, **_MASK)

@@ -20,7 +20,7 @@ from translate.files import show, system_reason
 from translate.pipeline.seeds import mix
 
 Pixels = NDArray[np.uint8]
-Files = tuple[Path, ...]  # all that a picture's pixels come from
+Files = tuple[Path | str, ...]  # all that a picture's pixels come from, and how they are read
 STORES = ("memory", "file", "device", "none")
 _LIMIT = 4 * 2**30  # bytes, in memory
 _SHARE = 0.6  # of a GPU's free memory; the rest is for the networks
@@ -111,6 +111,9 @@ class InFiles:
     def _place(self, files: Files) -> Path:
         key = 0
         for path in files:
+            if isinstance(path, str):
+                key = mix(key, *path.encode())
+                continue
             about = path.stat()
             key = mix(key, *os.fsencode(path.resolve()), about.st_size, about.st_mtime_ns)
         return self.folder / f"{key:015x}.npy"
@@ -180,6 +183,7 @@ class PixelCache:
         read: decodes a file to (H, W, C) uint8.
         files: all that will be asked for, to tell beforehand how much there is.
         partners: the other file that the pixels of one come from, where there is one.
+        variant: which of several caches this is, where a data set keeps more of the same files.
     """
 
     def __init__(
@@ -187,10 +191,12 @@ class PixelCache:
         read: Callable[[Path], Pixels],
         files: Sequence[Path] = (),
         partners: Mapping[Path, Path] | None = None,
+        variant: str = "",
     ) -> None:
         self.store: Store = InMemory()
         self._read = read
         self._files, self._partners = tuple(files), partners or {}
+        self._variant = (variant,) if variant else ()
         self._bad: set[Path] = set()
         self._lock = threading.Lock()
 
@@ -199,7 +205,8 @@ class PixelCache:
 
         They are shared and must not be written to.
         """
-        files = (path, self._partners[path]) if path in self._partners else (path,)
+        partner = (self._partners[path],) if path in self._partners else ()
+        files = (path, *partner, *self._variant)
         kept = self.store.get(files)
         return self.store.put(files, self._read(path)) if kept is None else kept
 
