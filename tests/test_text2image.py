@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from translate.options import Facts, build
 from translate.pipeline.loader import collate
 from translate.testing import check_method
 from translate.training.loop import Trainer
+from translate.training.plan import read_recipe
 from translate.training.settings import PlayerSettings, TrainingSettings
 from translate_text2image.method import TextToImage, TextToImageOptions
 from translate_text2image.networks import Augmentation
@@ -261,6 +263,21 @@ def test_one_picture_a_batch_is_refused_in_one_line() -> None:
     for losses in (made.encoder_losses, made.critic_losses):
         with pytest.raises(UsageError, match="--batch-size 2 or more"):
             losses(batch(1), Step(0, 0))
+
+
+@pytest.mark.parametrize("name", ["emoji", "scenes"])
+def test_a_recipe_makes_a_model_that_is_small_enough_to_come_along(name: str) -> None:
+    folder = Path(str(importlib.import_module("translate_text2image").__file__)).parent
+    recipe = read_recipe(folder / "recipes" / f"{name}.toml")
+    options = build(TextToImageOptions, recipe["options"], what="options")
+    training = build(TrainingSettings, recipe["training"], what="training")
+    assert training.images > options.encoder_images
+    assert training.store == "fp16"
+    with torch.device("meta"):
+        painter = TextToImage(options, Facts()).painter
+    assert sum(2 * parameter.numel() for parameter in painter.parameters()) < 6e6
+    names = {"encoder", "generator", "discriminator"}
+    assert set(training.players) <= names
 
 
 @pytest.fixture(name="model")
