@@ -198,7 +198,14 @@ def test_a_model_of_texts_is_evaluated_on_scenes(
     write_printed_digits(tmp_path / "digits")
     model = save_painter(tmp_path / "painter.safetensors", tmp_path / "digits")
     words = ["evaluate", model, "--data", tmp_path / "digits", "--device", "cpu", "--json"]
-    words += ["--measure", "attributes", "--set", "attributes.width=4", "--set", "attributes.passes=8"]
+    words += [
+        "--measure",
+        "attributes",
+        "--set",
+        "attributes.width=4",
+        "--set",
+        "attributes.passes=8",
+    ]
     words += ["--sheet", tmp_path / "sheet.png"]
     result = CliRunner().invoke(cli, list(map(str, words)), prog_name="translate")
     assert result.exit_code == 0, result.output

@@ -70,7 +70,7 @@ def _of_checkpoint(
         raise TranslateError(
             f"--init {source}: not a checkpoint of a run; translate import reads other projects'"
         ) from None
-    given = {
+    given: dict[str, Weights] = {
         name: {
             key.removeprefix(f"{name}."): x
             for key, x in every.items()
