@@ -132,8 +132,8 @@ class Blended(nn.Module):
             return out
         start, end = self.start.state_dict(), self.network.state_dict()
         weights = {
-            name: torch.lerp(start[name], end[name], blend) if end[name].is_floating_point() else x
-            for name, x in end.items()
+            name: torch.lerp(start[name], w, blend) if w.is_floating_point() else w
+            for name, w in end.items()
         }
         mixed: Tensor = functional_call(self.network, weights, (x,))
         return mixed
