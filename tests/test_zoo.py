@@ -117,6 +117,19 @@ class Server:
 
         return self.does(path, answer)
 
+    def breaks_off(self, path: str, data: bytes, *, says: int) -> str:
+        """Give a part of a chunk, as servers do that send what they have no length of."""
+
+        def answer(to: BaseHTTPRequestHandler) -> None:
+            to.protocol_version = "HTTP/1.1"
+            to.send_response(200)
+            to.send_header("Transfer-Encoding", "chunked")
+            to.end_headers()
+            to.wfile.write(b"%x\r\n" % says + data)
+            to.close_connection = True
+
+        return self.does(path, answer)
+
     def falls_silent(self, path: str, data: bytes, *, says: int) -> str:
         """Give only the beginning of an answer, and hold on until the test ends."""
 
@@ -322,6 +335,7 @@ WRONG: dict[str, tuple[Callable[[Server, bytes], str], str]] = {
     "another file": (lambda s, d: s.gives("/x", _changed(d)), "another file: its SHA-256 is "),
     "truncated": (lambda s, d: s.gives("/x", d[:700], says=len(d)), r"cut short \(700 of "),
     "shorter": (lambda s, d: s.gives("/x", d[:700]), r"cut short \(700 of [\d,]+ bytes\)"),
+    "chunked": (lambda s, d: s.breaks_off("/x", d[:700], says=len(d)), r"cut short \(700 of "),
     "longer": (lambda s, d: s.gives("/x", d + bytes(10**6)), "another file, longer than "),
     "nothing": (lambda s, d: s.gives("/x", b""), r"cut short \(0 of "),
     "absent": (lambda s, d: f"{s.address}/gone", "404 Not Found"),

@@ -205,8 +205,10 @@ def _reason(error: OSError, file: _Checked) -> str:
     while root.__context__ is not None:
         root = root.__context__
     if file.count or isinstance(root, http.client.IncompleteRead):
-        # What came since the last whole chunk is known to the error alone.
-        came = max(file.count, getattr(root, "partial", 0))
+        # What came since the last whole chunk is known to the error alone: urllib3's has the
+        # number of all bytes, that of the standard library has those of the chunk itself.
+        partial = getattr(root, "partial", 0)
+        came = max(file.count, len(partial) if isinstance(partial, bytes) else partial)
         return f"cut short ({came:,} of {file.published.size:,} bytes)"
     return " ".join(system_reason(root).split())[:200]
 
