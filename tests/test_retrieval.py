@@ -138,6 +138,15 @@ def test_the_protocol_says_among_how_many_and_by_which_embedding(perfect: list[R
     assert "of 4 that are unseen (chance 25 %), 6 real" in told["R@1 of real ones, unseen"]
 
 
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 11])
+def test_an_embedding_may_learn_as_little_as_it_is_told_to(steps: int) -> None:
+    pictures = [torch.zeros(3, 8, 8, dtype=torch.uint8)] * 2
+    learned = train(
+        pictures, ["a", "b"], images=2 * steps, batch_size=2, width=4, seed=0, device=CPU
+    )
+    assert learned.texts(["a"]).isfinite().all()
+
+
 def test_there_are_fewer_captions_where_there_are_no_more() -> None:
     few = BRIEF.model_copy(update={"among": 100})
     told = {result.name: result.protocol for result in shown(right, few)}

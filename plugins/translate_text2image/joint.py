@@ -85,8 +85,9 @@ def train(
     embedding.to(device).to(memory_format=torch.channels_last)
     embedding.train()
     optimizer = torch.optim.AdamW(embedding.parameters(), _RATE, betas=(0.9, 0.99))
+    # torch divides by the steps of the rise, less one: of ten steps in all that would be by 0.
     rates = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, _RATE, total_steps=steps, cycle_momentum=False, pct_start=0.1
+        optimizer, _RATE, total_steps=max(steps, 11), cycle_momentum=False, pct_start=0.1
     )
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     for step in range(steps):
