@@ -80,6 +80,15 @@ def test_specks_are_no_digits_and_a_blank_picture_has_none() -> None:
         assert sight.crops.shape == (0, CROP, CROP)
 
 
+def test_the_colour_is_that_of_digits_however_pale_and_of_no_speck() -> None:
+    faint = blocks()
+    faint[4:18, 4:10] += (25, -10, -5)
+    assert (look(faint).count, look(faint).colour) == (1, "blue")
+    spotted = blocks((4, 4, 14, 6), colour="purple")
+    spotted[25, 3:28:6] = COLOURS["white"]
+    assert (look(spotted).count, look(spotted).colour) == (1, "purple")
+
+
 def test_more_digits_than_any_caption_asks_for_are_counted() -> None:
     places = [(top, left, 10, 4) for top in (2, 18) for left in (2, 12, 22)]
     assert look(blocks(*places)).count == 6

@@ -55,7 +55,8 @@ def look(pixels: Pixels) -> Sight:
     pieces, boxes = _pieces(share)
     if not boxes:
         return Sight(_nearest(ground, GROUNDS), 0, None, None, np.zeros((0, CROP, CROP), np.uint8))
-    core = pixels[(share >= _CORE) & np.isin(pieces, list(boxes))]
+    inside = np.where(np.isin(pieces, list(boxes)), share, 0)
+    core = pixels[inside >= _CORE * inside.max()]  # pale digits have one, too
     height = float(np.median([box[3] for box in boxes.values()])) / len(pixels)
     return Sight(
         _nearest(ground, GROUNDS),
