@@ -207,6 +207,9 @@ def test_what_lacks_its_partner_is_listed_and_refused_unless_allowed(tmp_path: P
     data = captioned(tmp_path, allow_missing=True)
     assert data.describe() == "captioned: 2 pictures with 2 captions, 3 without a partner"
     assert len(tried(tmp_path).unmatched) == 3
+    place = table(tmp_path, "file,name", "1.png,one", f"{'no name ' * 40},two")
+    with pytest.raises(UsageError, match=r"1 caption has no picture: no name .*\(line 3\)"):
+        captioned(place)
     place = table(tmp_path, "file,name", "1.png,one", "2.png,", "none.png,nothing")
     with pytest.raises(UsageError, match=r"1 picture has no caption: .*2\.png; 1 .*none\.png \("):
         captioned(place)

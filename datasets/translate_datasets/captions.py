@@ -188,7 +188,8 @@ class _Places:
         Raises:
             UsageError: if there are several of that name.
         """
-        if (self.folder / name).is_file():
+        # Path's own is_file() raises where a name is too long, such as a caption in its place.
+        if os.path.isfile(self.folder / name):
             return self.folder / name
         if self._named is None:
             self._named = {}
