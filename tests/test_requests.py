@@ -114,6 +114,16 @@ def test_classes_whose_names_are_alike_have_files_of_their_own() -> None:
     assert len(set(names(made))) == 2
 
 
+def test_sheets_of_other_classes_have_other_names() -> None:
+    long = ["x" * 60, "y" * 60, "z" * 60]
+    header = Header(
+        method="m", export="it", reads=("class",), facts=Facts(classes=("!", "?", "a", "A", *long))
+    )
+    sheets = [("!",), ("?",), ("a", long[0]), ("A", long[0]), (*long[:2],), (long[0], long[2])]
+    found = {names(plan_requests(s, "m", header, seed=0, grid=True))[0] for s in sheets}
+    assert len(found) == len(sheets)
+
+
 def test_a_sentence_may_end_like_a_pictures_name() -> None:
     made = plan("a cat on x.jpg", reads=("text",))
     assert made.items[0].source.requests[0].value == "a cat on x.jpg"
@@ -133,6 +143,7 @@ def test_a_file_of_prompts_has_one_a_line() -> None:
         (None, "--prompts p.txt: no such file"),
         (b" \n\n", "--prompts p.txt: has no prompts"),
         (b"a cat\nfa\xe7ade\n", "--prompts p.txt: line 2 is not UTF-8"),
+        (b"\xef\xbb\xbfa\n\xe7\n", "--prompts p.txt: line 2 is not UTF-8"),
     ],
 )
 def test_a_file_without_prompts_is_refused(content: bytes | None, reason: str) -> None:

@@ -81,7 +81,7 @@ def read_prompts(file: str) -> list[str]:
     except OSError as error:
         raise UsageError(f"{where}: {system_reason(error)}") from None
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1  # which has no byte order mark
         raise UsageError(f"{where}: line {line} is not UTF-8") from None
     prompts = [line.strip() for line in lines if line.strip()]
     if not prompts:
@@ -202,7 +202,8 @@ def _stem(name: str, header: Header) -> str:
     word = file_word(name) or starts_from(header)
     classes = header.facts.classes
     if classes:
-        unclear = [file_word(other) for other in classes].count(word) > 1
+        parts, words = [file_word(one) for one in name.split("\n")], [*map(file_word, classes)]
+        unclear = "-".join(parts) != word or any(words.count(part) > 1 for part in parts)
     else:
         unclear = word.replace("-", " ") != name
     return f"{word}-{hashlib.sha256(name.encode()).hexdigest()[:6]}" if unclear else word
