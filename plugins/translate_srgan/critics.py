@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from translate_srgan.networks import leaky
+
 
 class UNetCritic(nn.Module):
     """Scores every pixel, having seen it in its surroundings: (N, 1, H, W), H, W multiples of 8.
@@ -23,29 +25,28 @@ class UNetCritic(nn.Module):
         widths = [width, 2 * width, 4 * width, 8 * width]
         self.first = nn.Conv2d(channels, width, 3, 1, 1)
         self.downs = nn.ModuleList(
-            spectral_norm(nn.Conv2d(ins, outs, 4, 2, 1, bias=False))
-            for ins, outs in pairwise(widths)
+            _spectral(nn.Conv2d(ins, outs, 4, 2, 1, bias=False)) for ins, outs in pairwise(widths)
         )
         self.ups = nn.ModuleList(
-            spectral_norm(nn.Conv2d(ins, outs, 3, 1, 1, bias=False))
+            _spectral(nn.Conv2d(ins, outs, 3, 1, 1, bias=False))
             for ins, outs in pairwise(reversed(widths))
         )
         self.before_last = nn.ModuleList(
-            spectral_norm(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in range(2)
+            _spectral(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in range(2)
         )
         self.last = nn.Conv2d(width, 1, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = _leaky(self.first(x))
+        x = leaky(self.first(x))
         beside = []
         for down in self.downs:
             beside.append(x)
-            x = _leaky(down(x))
+            x = leaky(down(x))
         for up in self.ups:
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            x = _leaky(up(x)) + beside.pop()
+            x = leaky(up(x)) + beside.pop()
         for convolution in self.before_last:
-            x = _leaky(convolution(x))
+            x = leaky(convolution(x))
         scores: Tensor = self.last(x)
         return scores
 
@@ -81,5 +82,10 @@ class VGGCritic(nn.Module):
         return scores
 
 
-def _leaky(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, 0.2, inplace=True)
+def _spectral(convolution: nn.Conv2d) -> nn.Module:
+    """Return a convolution whose weight is divided by its largest singular value.
+
+    One without memory stays as it is: no model holds a discriminator, and torch would import a
+    second and a half of modules to draw nothing.
+    """
+    return convolution if convolution.weight.is_meta else spectral_norm(convolution)

@@ -37,6 +37,7 @@ from translate_srgan.critics import UNetCritic, VGGCritic
 from translate_srgan.networks import Compact, RRDBNet, SRResNet
 
 _BLOCKS = {"srresnet": 16, "rrdb": 23, "compact": 16}
+_CRITICS: dict[str, type[UNetCritic | VGGCritic]] = {"unet": UNetCritic, "vgg": VGGCritic}
 
 
 class SRGANOptions(AdversarialOptions):
@@ -173,14 +174,14 @@ class SRGAN(Method[SRGANOptions]):
 
     def _critic(self) -> Discriminator:
         o = self.options
-        kind = UNetCritic if o.critic == "unet" else VGGCritic
-        return Discriminator(kind(self.facts.channels, width=o.critic_width), o)
+        critic = _CRITICS[o.critic](self.facts.channels, width=o.critic_width)
+        return Discriminator(critic, o)
 
     @classmethod
     def data(cls, options: SRGANOptions) -> Mapping[str, object]:
         needs: dict[str, object] = {"scale": options.scale, "multiple_of": options.gather}
         if options.adversarial_weight:
-            needs["high_multiple_of"] = 8 if options.critic == "unet" else 16
+            needs["high_multiple_of"] = _CRITICS[options.critic].multiple_of
         return needs
 
     def prepare(self) -> None:

@@ -108,8 +108,8 @@ class RRDBNet(nn.Module):
         x = self.first(F.pixel_unshuffle(x, self.gather) if self.gather > 1 else x)
         x = x + self.trunk(self.body(x))
         for convolution in self.doublings:
-            x = _leaky(convolution(F.interpolate(x, scale_factor=2, mode="nearest")))
-        out: Tensor = self.last(_leaky(self.before_last(x)))
+            x = leaky(convolution(F.interpolate(x, scale_factor=2, mode="nearest")))
+        out: Tensor = self.last(leaky(self.before_last(x)))
         return out
 
 
@@ -126,7 +126,7 @@ class _Dense(nn.Module):
         seen = [x]
         *inner, last = self.layers
         for convolution in inner:
-            seen.append(_leaky(convolution(torch.cat(seen, 1))))
+            seen.append(leaky(convolution(torch.cat(seen, 1))))
         out: Tensor = x + 0.2 * last(torch.cat(seen, 1))
         return out
 
@@ -188,5 +188,6 @@ class Compact(nn.Module):
         return F.pixel_shuffle(self.last(x), self.scale)
 
 
-def _leaky(x: Tensor) -> Tensor:
+def leaky(x: Tensor) -> Tensor:
+    """Return ReLU with a slope of 0.2 below 0, in the memory of x."""
     return F.leaky_relu(x, 0.2, inplace=True)
