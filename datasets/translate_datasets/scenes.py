@@ -22,6 +22,7 @@ from translate_datasets.scene import Scene, all_scenes, describe, kept_out
 _LEAST = 32  # pixels of the sides, below which small digits cannot be told
 _MADE = 500  # captions of either kind, learned and kept out, that an evaluation asks for
 _REAL = 3000, 1000  # pictures beside them: of digits to learn from, and of others
+_DRAWN = 1000  # stands where the seeds of training have a sample's number
 
 
 class ScenesOptions(Settings):
@@ -98,7 +99,7 @@ class Scenes(Dataset[ScenesOptions]):
             cases,
             [
                 partial(
-                    draw, scene, partial(digits.pick, scene.digit), data.size, mix(seed, others)
+                    draw, scene, partial(digits.pick, scene.digit), data.size, mix(seed, _DRAWN)
                 )
                 for seed, (scene, digits) in enumerate(real)
             ],
