@@ -320,6 +320,9 @@ def test_a_model_makes_pictures_of_prompts(model: str) -> None:
     grid = pixels("grid.png")
     assert grid.shape == (2 * 34 - 2, 3 * 34 - 2, 3)
     assert (grid[34:, :32] == pixels("out/猫-2.png")).all()
+    result = CliRunner().invoke(cli, [model, "--prompts", "missing.txt"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--prompts missing.txt: no such file" in result.stderr
 
 
 def test_there_is_a_way_from_caption_to_caption(model: str) -> None:
@@ -335,9 +338,3 @@ def test_there_is_a_way_from_caption_to_caption(model: str) -> None:
     apart = pixels("mixed.png").astype(int) - ends[:32]
     assert abs(apart).max() <= 1
     assert (pixels("back.png")[:, :32] == pixels("mixed.png")).all()
-
-
-def test_a_list_of_prompts_that_is_not_there_is_refused(model: str) -> None:
-    result = CliRunner().invoke(cli, [model, "--prompts", "missing.txt"])
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "--prompts missing.txt: no such file" in result.stderr
