@@ -49,6 +49,15 @@ def single_pictures(folders: Sequence[Path]) -> list[Path]:
     [folder] = folders
     if not folder.is_dir():
         raise UsageError(f"--data {folder}: no such folder")
+    return training_pictures(folder)
+
+
+def training_pictures(folder: Path) -> list[Path]:
+    """Return the pictures of a folder, or of its ``train`` where it has that.
+
+    Raises:
+        UsageError: if there is none.
+    """
     return image_files(folder / "train" if (folder / "train").is_dir() else folder)
 
 

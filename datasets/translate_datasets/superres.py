@@ -32,7 +32,6 @@ from translate.pipeline import (
     cut,
     draws,
     flip,
-    image_files,
     mix,
     random_box,
     read_rgb,
@@ -42,6 +41,7 @@ from translate_datasets.degrading import Degradation
 from translate_datasets.enlarging import given_pairs, resized, to_enlarge
 from translate_datasets.faults import Fault
 from translate_datasets.images import smooth_picture
+from translate_datasets.pairing import training_pictures
 
 Pixels = NDArray[np.uint8]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -120,7 +120,7 @@ class SuperRes(Dataset[SuperResOptions]):
             self._partners = dict(given_pairs(folders, self.scale))
             self.files = list(self._partners)
         else:
-            self.files = [file for folder in folders for file in image_files(folder)]
+            self.files = [file for folder in folders for file in training_pictures(folder)]
         self._degradation = Degradation(options.strength, options.without)
         self._pixels = tuple(
             PixelCache(partial(self._read, share=share), self.files, self._partners, variant)
