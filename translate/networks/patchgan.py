@@ -64,7 +64,8 @@ class PatchGAN(nn.Module):
                 parts.append(blur())
             ins = outs
         self.layers = nn.Sequential(*parts, nn.Conv2d(ins, 1, size, 1, border))
-        if spectral:
+        # Without memory, torch would import a second and a half of modules to draw nothing.
+        if spectral and not first.weight.is_meta:
             for module in self.layers:
                 if isinstance(module, nn.Conv2d):
                     spectral_norm(module)
