@@ -47,6 +47,12 @@ def test_the_70_pixel_discriminator_has_the_published_size() -> None:
     assert parameters(PatchGAN()) == 2_764_737
 
 
+def test_spectral_norm_draws_nothing_where_there_is_no_memory() -> None:
+    assert list(PatchGAN(width=4, spectral=True).buffers())  # the vectors that it draws
+    with torch.device("meta"):
+        assert not list(PatchGAN(width=4, spectral=True).buffers())
+
+
 @pytest.mark.parametrize(
     "options",
     [
