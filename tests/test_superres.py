@@ -293,3 +293,8 @@ def test_sizes_are_kept_apart_in_every_cache(folder: Path, tmp_path: Path) -> No
 def test_given_low_resolution_is_of_one_size(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"data\.shrink"):
         data_of(folder, "given", shrink=[0.5])
+
+
+def test_low_resolution_beside_the_high_is_not_taken_for_high(folder: Path) -> None:
+    data = reader(folder / "pairs", size=16)
+    assert {file.parent.name for file in data.files} == {"HR"}

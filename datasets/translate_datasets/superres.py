@@ -120,7 +120,8 @@ class SuperRes(Dataset[SuperResOptions]):
             self._partners = dict(given_pairs(folders, self.scale))
             self.files = list(self._partners)
         else:
-            self.files = [file for folder in folders for file in training_pictures(folder)]
+            sources = [high if (high := folder / "HR").is_dir() else folder for folder in folders]
+            self.files = [file for source in sources for file in training_pictures(source)]
         self._degradation = Degradation(options.strength, options.without)
         self._pixels = tuple(
             PixelCache(partial(self._read, share=share), self.files, self._partners, variant)

@@ -226,6 +226,8 @@ class SRGAN(Method[SRGANOptions]):
     def content_loss(self, fake: Tensor, high: Tensor) -> Tensor:
         """Return the mean distance of features: a scalar.
 
+        VGG's are taken before their activations, the discriminator's own after them.
+
         Source: Wang et al. 2018, arXiv:1809.00219, section 3.3; of the discriminator's own: Wang
         et al. 2017, arXiv:1711.11585, eq. 4.
         """
