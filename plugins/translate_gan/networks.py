@@ -13,7 +13,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+
+from translate.networks import spectral_normed
 
 Norm = Literal["batch", "none"]
 Upsample = Literal["transposed", "resize"]
@@ -146,7 +147,7 @@ class Encoder(nn.Module):
         for level, outs in enumerate(widths):
             own = norm if level else "none"
             conv = nn.Conv2d(ins, outs, 4, 2, 1, bias=own == "none")
-            parts += [spectral_norm(conv) if spectral else conv, _norm(own, outs)]
+            parts += [spectral_normed(conv) if spectral else conv, _norm(own, outs)]
             parts.append(nn.LeakyReLU(0.2, True))
             ins = outs
         self.layers = nn.Sequential(*parts)
@@ -176,7 +177,7 @@ class DenseEncoder(nn.Module):
         ins = channels * size**2 + conditions
         for level, outs in enumerate((8 * width, 4 * width)):
             linear = nn.Linear(ins, outs)
-            parts.append(spectral_norm(linear) if spectral else linear)
+            parts.append(spectral_normed(linear) if spectral else linear)
             parts += [_flat_norm(norm if level else "none", outs), nn.LeakyReLU(0.2, True)]
             ins = outs
         self.layers, self.features = nn.Sequential(*parts), ins
@@ -225,8 +226,8 @@ class Scores(nn.Module):
         self.encoder, self.classes = encoder, classes
         score = nn.Linear(encoder.features, 1)
         directions = nn.Embedding(projected, encoder.features) if projected else None
-        self.score = spectral_norm(score) if spectral else score
-        self.directions = spectral_norm(directions) if spectral and directions else directions
+        self.score = spectral_normed(score) if spectral else score
+        self.directions = spectral_normed(directions) if spectral and directions else directions
 
     def forward(self, images: Tensor, *given: Tensor) -> Tensor:
         features = self.encoder(images, _beside(images, self.classes, given))

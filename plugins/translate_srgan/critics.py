@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
+from translate.networks import spectral_normed
 from translate_srgan.networks import leaky
 
 
@@ -25,14 +25,15 @@ class UNetCritic(nn.Module):
         widths = [width, 2 * width, 4 * width, 8 * width]
         self.first = nn.Conv2d(channels, width, 3, 1, 1)
         self.downs = nn.ModuleList(
-            _spectral(nn.Conv2d(ins, outs, 4, 2, 1, bias=False)) for ins, outs in pairwise(widths)
+            spectral_normed(nn.Conv2d(ins, outs, 4, 2, 1, bias=False))
+            for ins, outs in pairwise(widths)
         )
         self.ups = nn.ModuleList(
-            _spectral(nn.Conv2d(ins, outs, 3, 1, 1, bias=False))
+            spectral_normed(nn.Conv2d(ins, outs, 3, 1, 1, bias=False))
             for ins, outs in pairwise(reversed(widths))
         )
         self.before_last = nn.ModuleList(
-            _spectral(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in range(2)
+            spectral_normed(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in range(2)
         )
         self.last = nn.Conv2d(width, 1, 3, 1, 1)
 
@@ -80,12 +81,3 @@ class VGGCritic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         scores: Tensor = self.head(self.layers(x).flatten(1))
         return scores
-
-
-def _spectral(convolution: nn.Conv2d) -> nn.Module:
-    """Return a convolution whose weight is divided by its largest singular value.
-
-    One without memory stays as it is: no model holds a discriminator, and torch would import a
-    second and a half of modules to draw nothing.
-    """
-    return convolution if convolution.weight.is_meta else spectral_norm(convolution)

@@ -1,6 +1,6 @@
 """Networks that more than one plugin uses."""
 
-from translate.networks.blocks import Downsample, Norm, ResidualBlock, initialise
+from translate.networks.blocks import Downsample, Norm, ResidualBlock, initialise, spectral_normed
 from translate.networks.features import features
 from translate.networks.patchgan import PatchGAN
 from translate.networks.resnet import ResnetGenerator, Upsample
@@ -16,4 +16,5 @@ __all__ = [
     "Upsample",
     "features",
     "initialise",
+    "spectral_normed",
 ]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
-from translate.networks.blocks import Downsample, Norm, blur, norm_layer
+from translate.networks.blocks import Downsample, Norm, blur, norm_layer, spectral_normed
 
 
 class PatchGAN(nn.Module):
@@ -64,11 +63,10 @@ class PatchGAN(nn.Module):
                 parts.append(blur())
             ins = outs
         self.layers = nn.Sequential(*parts, nn.Conv2d(ins, 1, size, 1, border))
-        # Without memory, torch would import a second and a half of modules to draw nothing.
-        if spectral and not first.weight.is_meta:
+        if spectral:
             for module in self.layers:
                 if isinstance(module, nn.Conv2d):
-                    spectral_norm(module)
+                    spectral_normed(module)
 
     def forward(self, x: Tensor, *given: Tensor) -> Tensor:
         """Return the scores of images, judged together with the images ``given`` beside them."""
