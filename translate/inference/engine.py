@@ -16,7 +16,7 @@ from translate.bundle import Model
 from translate.errors import ImageError, UsageError
 from translate.images import Picture
 from translate.inference import fitting
-from translate.inference.fitting import Finished, Prepared, as_floats, enlarged, mirrored, write
+from translate.inference.fitting import Finished, Prepared, as_floats, enlarged, taken, write
 from translate.inference.network import in_precision, seeded
 from translate.inference.tiling import SMALLEST, Tile, is_lack_of_memory, tiles, usual_side
 from translate.method import Batch
@@ -234,7 +234,7 @@ class Engine:
     def run_tensor(self, x: Tensor, seeds: Sequence[int]) -> Tensor:
         """Translate (N, C, H, W) in [-1, 1] on the device as it is; returns (N, C', sH, sW)."""
         height, width = x.shape[2:]
-        rows, columns = (torch.from_numpy(mirrored(side, self.fit)) for side in (height, width))
+        rows, columns = (taken(side, self.fit) for side in (height, width))
         if (len(rows), len(columns)) != (height, width):
             x = x[:, :, rows.to(x.device)][..., columns.to(x.device)]
         if self.fit.independent:

@@ -21,6 +21,7 @@ from translate.inference.sizing import (
     working_shape,
 )
 from translate.method import Fit
+from translate.pipeline.resizing import mirrored
 
 _LUMA = (0.299, 0.587, 0.114)
 _AT_FULL_SIZE = {"change": apply_change, "lightness": keep_lightness, "none": enlarge}
@@ -90,20 +91,19 @@ def prepare(picture: Picture, fit: Fit, channels: int, size: int | None) -> Prep
 
 def padded(pixels: NDArray[Any], fit: Fit) -> NDArray[Any]:
     """Return (H, W, …) pixels with sides that the network takes."""
-    rows, columns = (mirrored(side, fit) for side in pixels.shape[:2])
+    rows, columns = (taken(side, fit).numpy() for side in pixels.shape[:2])
     if (len(rows), len(columns)) != pixels.shape[:2]:
         pixels = pixels[rows][:, columns]
     return np.ascontiguousarray(pixels)
 
 
-def mirrored(side: int, fit: Fit) -> NDArray[np.intp]:
+def taken(side: int, fit: Fit) -> Tensor:
     """Return which of ``side`` pixels stand at each place of a side the network takes.
 
     Mirrored with the border itself, since without it a mirror needs more pixels than it adds.
     """
     wanted = max(side, fit.minimum)
-    places = np.arange(wanted + -wanted % fit.multiple_of) % (2 * side)
-    return np.minimum(places, 2 * side - 1 - places)
+    return mirrored(side, 0, wanted + -wanted % fit.multiple_of - side)
 
 
 def as_floats(pixels: NDArray[Any], device: torch.device) -> Tensor:
