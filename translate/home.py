@@ -35,3 +35,8 @@ def _data_folder() -> Path:
     data = os.environ.get("XDG_DATA_HOME")
     # The XDG specification says that a relative path is to be ignored.
     return Path(data) if data and Path(data).is_absolute() else Path.home() / ".local" / "share"
+
+
+def switched_on(name: str) -> bool:
+    """Say whether an environment variable switches something on; empty and 0 do not."""
+    return os.environ.get(name, "0") not in ("", "0")

@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 from translate import __version__
 from translate.errors import TranslateError
 from translate.files import SUFFIXES
+from translate.home import switched_on
 from translate.host import the_host
 
 # Where each command is, below translate.cli, and what the help says of it.
@@ -128,7 +129,7 @@ class Commands(click.Group):
 
 
 def _report(ctx: click.Context, error: Exception) -> NoReturn:
-    if os.environ.get("TRANSLATE_DEBUG", "0") not in ("", "0"):
+    if switched_on("TRANSLATE_DEBUG"):
         raise error
     if isinstance(error, TranslateError):
         click.echo(f"Error: {error}", err=True)

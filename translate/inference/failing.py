@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 
 from translate.files import system_reason
+from translate.home import switched_on
 from translate.inference.tiling import is_lack_of_memory
 from translate.registry import one_line
 
@@ -16,7 +16,7 @@ def why(error: Exception, *, sized: bool = False) -> str:
     Args:
         sized: pictures are run at a working size, which can be made smaller.
     """
-    if os.environ.get("TRANSLATE_DEBUG", "0") not in ("", "0"):
+    if switched_on("TRANSLATE_DEBUG"):
         traceback.print_exception(error)
     if is_lack_of_memory(error):
         return "not enough memory" + ("; a smaller --size may do" if sized else "")

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from translate.errors import BundleError, TranslateError, UsageError
 from translate.files import megabytes, show, system_reason
+from translate.home import switched_on
 from translate.host import the_host
 from translate.registry import ModelEntry
 from translate.zoo.catalogue import Published
@@ -54,7 +55,7 @@ def local_model(name: str) -> ModelEntry:
 
 def offline() -> bool:
     """Say whether ``TRANSLATE_OFFLINE`` forbids downloads."""
-    return os.environ.get("TRANSLATE_OFFLINE", "0") not in ("", "0")
+    return switched_on("TRANSLATE_OFFLINE")
 
 
 def download(entry: ModelEntry, *, tell: Tell = say, progress: Progress | None = None) -> None:
