@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from translate.training.plan import read_recipe
 from translate.training.settings import PlayerSettings, TrainingSettings
 from translate_text2image.method import TextToImage, TextToImageOptions
 from translate_text2image.networks import Augmentation
+from translate_text2image.text import alike, matching_loss, reworded
 
 SMALL: dict[str, Any] = {
     "size": 32,
@@ -59,6 +61,7 @@ def method(**options: Any) -> TextToImage:
     [
         {},
         {"form": "concat", "interpolate": 1, "augmentation": 1, "adversarial": "lsgan"},
+        {"alignment": 1, "pixel_weight": 1, "adversarial_since": 12, "reworded": 0},
     ],
 )
 def test_it_keeps_the_contract(options: dict[str, Any]) -> None:
@@ -198,7 +201,7 @@ def watched(made: TextToImage, name: str, monkeypatch: pytest.MonkeyPatch) -> li
 
 
 def test_the_discriminator_sees_captions_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, here = method(wrong_weight=0.25).eval(), batch()
+    made, here = method(wrong_weight=0.25, reworded=0).eval(), batch()
     calls = watched(made, "discriminator_loss", monkeypatch)
     made.critic_losses(here, Step(0, 100))
     [own], [other] = calls[0]["given"], calls[0]["mismatched"]
@@ -209,6 +212,82 @@ def test_the_discriminator_sees_captions_of_others(monkeypatch: pytest.MonkeyPat
     made = method(wrong_weight=0)
     made.critic_losses(here, Step(0, 100))
     assert "matching" not in made.critic.report()
+
+
+def test_the_discriminator_sees_captions_in_which_a_word_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = method(reworded=0.5).eval()
+    heard: list[Sequence[str]] = []
+    read = made.painter.text.read
+    monkeypatch.setattr(made.painter.text, "read", lambda texts: heard.append(texts) or read(texts))
+    here = batch(64)
+    captions = [f"{number % 8} birds" for number in range(64)]
+    captions[0] = "none"  # no other is as short
+    made.critic_losses(Batch(here.tensors, here.seeds, {"text": captions}), Step(0, 100))
+    [wrong] = [texts for texts in heard if list(texts) != captions]
+    assert all(one != own for one, own in zip(wrong, captions, strict=True))
+    captions = [f"{number % 8} {'birds' if number % 16 < 8 else 'cats'}" for number in range(64)]
+    heard.clear()
+    made.critic_losses(Batch(here.tensors, here.seeds, {"text": captions}), Step(0, 100))
+    [wrong] = [texts for texts in heard if list(texts) != captions]
+    both = [
+        all(a != b for a, b in zip(one.split(), own.split(), strict=True))
+        for one, own in zip(wrong, captions, strict=True)
+    ]
+    assert 5 < sum(both) < 30  # of those that are another's, seven in sixteen differ in both words
+
+
+def test_a_word_comes_from_the_same_place_of_another_caption() -> None:
+    captions = ["A red cat", "a blue dog", "two dogs", "猫"]
+    chances = torch.tensor([[0.0, 0.99]] * 4)
+    assert reworded(captions, chances) == ["a red dog", "a blue cat", "two dogs", "猫"]
+    chances = torch.tensor([[0.0, 0.0]] * 4)
+    assert reworded(captions, chances)[0] == "a blue cat"
+
+
+def test_a_caption_with_a_wrong_word_is_a_wrong_answer() -> None:
+    pictures = torch.eye(3)[:2]
+    captions = ["a cat", "a dog"]
+    sharpness = torch.tensor(math.log(10))
+
+    def loss(texts: Tensor, said: list[str]) -> float:
+        images = torch.arange(2.0).reshape(2, 1, 1, 1).expand(2, 1, 8, 8)
+        return float(matching_loss(texts, pictures, alike(said, images), sharpness)[0])
+
+    alone = loss(pictures, captions)
+    near = torch.cat([pictures, torch.tensor([[1.0, 0.1, 0.0], [0.1, 1.0, 0.0]])])
+    assert loss(near, [*captions, "a rat", "a fog"]) > alone + 0.1
+    assert loss(near, [*captions, "a cat", "a dog"]) == pytest.approx(alone, abs=0.01)
+    # Softmax of each picture's own caption beside the other's: -log(e^10 / (e^10 + 1)).
+    assert alone == pytest.approx(math.log1p(math.exp(-10)), abs=1e-6)
+
+
+def test_pictures_learn_from_what_the_encoder_learned_from() -> None:
+    made, here = method(alignment=3).eval(), batch()
+    terms = made.generator_losses(here, Step(0, 100))
+    with torch.no_grad():
+        texts = made.painter.text.read(here.texts["text"])
+        fake, _ = made.fakes(here, texts)
+        same = alike(here.texts["text"], here["image"])
+        loss, _ = matching_loss(texts, made.pictures(fake), same, made.pictures.sharpness)
+    assert float(terms["alignment"].detach()) == pytest.approx(3 * float(loss), rel=1e-4)
+    terms["alignment"].backward()
+    assert made.painter.generator.last[1].weight.grad.abs().sum() > 0
+
+
+def test_what_is_drawn_can_begin_like_the_caption_s_own_picture() -> None:
+    made, here = method(pixel_weight=2, adversarial_since=100).eval(), batch()
+    assert [phase.name for phase in made.phases() if phase.active(50)] == ["generator"]
+    terms = made.generator_losses(here, Step(1, 50))
+    with torch.no_grad():
+        fake, _ = made.fakes(here, made.texts(here, Step(0, 1)))
+    assert terms.keys() == {"pixel"}
+    assert float(terms["pixel"].detach()) == pytest.approx(2 * float((fake - here["image"]).square().mean()))
+    assert made.generator_losses(here, Step(1, 100)).keys() == {"pixel", "adversarial"}
+    assert len([phase for phase in made.phases() if phase.active(100)]) == 2
+    with pytest.raises(UsageError, match="without pixel_weight nothing teaches"):
+        method(adversarial_since=100)
 
 
 def test_interpolation_asks_for_pictures_half_way_to_others(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -35,11 +36,13 @@ from translate_text2image.text import (
     alike,
     matching_loss,
     others,
+    plain,
     rescaled,
+    reworded,
 )
 
 _MODES = {1: "L", 3: "RGB"}
-_WRONG, _BETWEEN = 0, 1  # streams of the numbers that say whose caption takes part
+_WRONG, _BETWEEN, _REWORDED = 0, 1, 2  # streams of the numbers that say whose caption takes part
 _AROUND = 1  # of normal noise; the codes' is 0
 
 
@@ -74,6 +77,27 @@ class TextToImageOptions(AdversarialOptions):
     wrong_weight: float = Field(
         default=0.5, ge=0, le=1, description="share of wrong captions among fakes; more heeds them"
     )
+    reworded: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="share of wrong captions in which a single word is wrong; 0.5 heeds details",
+    )
+    alignment: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="weight of pictures that what the encoder learned from tells apart",
+    )
+    pixel_weight: float = Field(
+        default=0.0,
+        ge=0,
+        le=1e4,
+        description="of squared distance from the caption's picture, where each has one",
+    )
+    adversarial_since: int = Field(
+        default=0, ge=0, description="images before the discriminator joins in; for pixel_weight"
+    )
     interpolate: float = Field(
         default=0.0, ge=0, le=100, description="weight of pictures of captions half way; GAN-INT"
     )
@@ -89,6 +113,12 @@ class TextToImageOptions(AdversarialOptions):
     matching_power: float = Field(
         default=6.0, ge=1, le=12, description="of these slopes; more lets small ones be"
     )
+
+    @model_validator(mode="after")
+    def _something_teaches_at_first(self) -> TextToImageOptions:
+        if self.adversarial_since > self.encoder_images and not self.pixel_weight:
+            raise ValueError("adversarial_since: without pixel_weight nothing teaches until then")
+        return self
 
     @model_validator(mode="after")
     def _penalties_have_a_place(self) -> TextToImageOptions:
@@ -136,13 +166,21 @@ class TextToImage(Latent[TextToImageOptions]):
         return [
             Phase("encoder", readers, self.encoder_losses, reading, until=since),
             Phase("generator", makers, self.generator_losses, making, since=since),
-            Phase("discriminator", [self.critic], self.critic_losses, judging, since=since),
+            Phase(
+                "discriminator",
+                [self.critic],
+                self.critic_losses,
+                judging,
+                since=max(since, self.options.adversarial_since),
+            ),
         ]
 
     def encoder_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Let every picture of the batch find its caption, and every caption its picture."""
         _check_count(batch)
-        captions, images = batch.texts["text"], batch["image"]
+        captions, images = list(batch.texts["text"]), batch["image"]
+        if self.options.reworded:
+            captions += reworded(captions, draws(batch.seeds, 2, _REWORDED))
         texts, pictures = self.painter.text.read(captions), self.pictures(images)
         same = alike(captions, images)
         loss, found = matching_loss(texts, pictures, same, self.pictures.sharpness)
@@ -153,10 +191,22 @@ class TextToImage(Latent[TextToImageOptions]):
         o, real, texts = self.options, batch["image"], self.texts(batch, step)
         fake, divergence = self.fakes(batch, texts)
         step.keep(fake=fake)
-        terms = {"adversarial": self.critic.generator_loss(fake, real, batch, given=[texts])}
+        terms: dict[str, Tensor] = {}
+        if o.pixel_weight:
+            # Squared: a median of pictures on one ground is that ground, where tanh lets go.
+            terms["pixel"] = o.pixel_weight * F.mse_loss(fake.float(), real.float())
+        if o.alignment:
+            same = alike(batch.texts["text"], real)
+            seen = self.pictures(fake)
+            loss, found = matching_loss(texts, seen, same, self.pictures.sharpness)
+            terms["alignment"] = o.alignment * loss
+            step.log(found=found)
+        judged = step.images >= o.adversarial_since
+        if judged:
+            terms["adversarial"] = self.critic.generator_loss(fake, real, batch, given=[texts])
         if o.augmentation:
             terms["divergence"] = o.augmentation * divergence
-        partners = self.partners(batch, texts, _BETWEEN) if o.interpolate else None
+        partners = self.partners(batch, texts) if o.interpolate and judged else None
         if partners is not None:
             between = rescaled(0.5 * (texts + partners))
             fake, _ = self.fakes(batch, between)
@@ -167,7 +217,7 @@ class TextToImage(Latent[TextToImageOptions]):
     def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         o, real, texts = self.options, batch["image"], self.texts(batch, step)
         fake = step.recall("fake", lambda: self.fakes(batch, texts)[0])
-        wrong = self.partners(batch, texts, _WRONG) if o.wrong_weight else None
+        wrong = self.wrong(batch) if o.wrong_weight else None
         terms = {
             "image": self.critic.discriminator_loss(
                 real,
@@ -188,10 +238,30 @@ class TextToImage(Latent[TextToImageOptions]):
         """Return what the batch's captions say, (N, D)."""
         return step.recall("texts", lambda: self.painter.text.read(batch.texts["text"]))
 
-    def partners(self, batch: Batch, texts: Tensor, stream: int) -> Tensor | None:
+    def wrong(self, batch: Batch) -> Tensor | None:
+        """Return what captions say (N, D) that belong to others, or differ from these in a word.
+
+        None where all say the same.
+        """
+        _check_count(batch)
+        captions = batch.texts["text"]
+        places = others(captions, draws(batch.seeds, 1, _WRONG)[:, 0])
+        if places is None:
+            return None
+        chances = draws(batch.seeds, 3, _REWORDED)
+        changed = reworded(captions, chances[:, :2])
+        picked = [
+            near if near != own and chance < self.options.reworded else captions[place]
+            for own, near, chance, place in zip(
+                map(plain, captions), changed, chances[:, 2].tolist(), places.tolist(), strict=True
+            )
+        ]
+        return self.painter.text.read(picked)
+
+    def partners(self, batch: Batch, texts: Tensor) -> Tensor | None:
         """Return for each of the texts (N, D) one of the batch that says something else."""
         _check_count(batch)
-        chance = draws(batch.seeds, 1, stream)[:, 0]
+        chance = draws(batch.seeds, 1, _BETWEEN)[:, 0]
         places = others(batch.texts["text"], chance)
         return None if places is None else texts[places.to(texts.device)]
 

@@ -143,17 +143,19 @@ class PictureEncoder(nn.Module):
 
 
 def alike(captions: Sequence[str], images: Tensor) -> Tensor:
-    """Return which samples say or show the same as which others: (N, N) bool on the images' device.
+    """Return which captions say the same as which pictures', (M, N) bool on the images' device.
 
     Args:
-        captions: N of them.
-        images: (N, C, H, W).
+        captions: M of them, N at least; the first N belong to the pictures.
+        images: (N, C, H, W). Where two are the same, so is what is said of them.
     """
     numbers = {text: place for place, text in enumerate(map(plain, captions))}
     said = torch.tensor([numbers[plain(text)] for text in captions], device=images.device)
     means = F.adaptive_avg_pool2d(images, 4).flatten(1)  # (N, 16 C): different pictures' differ
     shown = (means[:, None] == means).all(2)
-    return shown | (said[:, None] == said)
+    same = said[:, None] == said[: len(images)]
+    same[: len(images)] |= shown
+    return same
 
 
 def matching_loss(
@@ -162,19 +164,22 @@ def matching_loss(
     """Return how badly captions and pictures find each other, and how often they do: two scalars.
 
     Args:
-        texts, pictures: (N, D), row i of one belonging to row i of the other.
-        same: (N, N), which belong together as well: these are no wrong answers.
+        texts: (M, D), M ≥ N. Row i belongs to row i of the pictures; those behind belong to none,
+            and are more wrong answers (Yuksekgonul et al. 2022, arXiv:2210.01936, section 4).
+        pictures: (N, D).
+        same: (M, N), which belong together as well: these are no wrong answers.
         sharpness: the logarithm of what cosines are multiplied by.
 
     Source: the sentences' part of DAMSM (Xu et al. 2018, arXiv:1711.10485, eq. 10 to 12), which
     takes the place of Reed et al.'s structured joint embedding.
     """
     cosines = F.normalize(texts.float(), dim=1) @ F.normalize(pictures.float(), dim=1).T
-    own = torch.eye(len(texts), dtype=torch.bool, device=texts.device)
+    own = torch.eye(*cosines.shape, dtype=torch.bool, device=texts.device)
     scores = sharpness.clamp(max=_SHARPEST).exp() * cosines
     scores = scores.masked_fill(same & ~own, -torch.inf)
-    right = torch.arange(len(texts), device=texts.device)
-    loss = 0.5 * (F.cross_entropy(scores, right) + F.cross_entropy(scores.T, right))
+    right = torch.arange(len(pictures), device=texts.device)
+    looking = F.cross_entropy(scores[: len(pictures)], right)
+    loss = 0.5 * (looking + F.cross_entropy(scores.T, right))
     return loss, (scores.argmax(0) == right).float().mean()
 
 
@@ -195,3 +200,24 @@ def others(captions: Sequence[str], chance: Tensor) -> Tensor | None:
         places = [place for place, other in enumerate(texts) if other != text]
         found.append(places[int(share * len(places))])
     return torch.tensor(found)
+
+
+def reworded(captions: Sequence[str], chances: Tensor) -> list[str]:
+    """Return each caption with one word replaced by that of another, in the same place.
+
+    The other one has as many words. Where there is none that differs, a caption stays as it is.
+
+    Args:
+        chances: (N, 2) in [0, 1), which of the others, and which of the words that differ.
+    """
+    texts = [plain(caption).split() for caption in captions]
+    changed = []
+    for words, (which, where) in zip(texts, chances.tolist(), strict=True):
+        near = [other for other in texts if len(other) == len(words) and other != words]
+        if near:
+            other = near[int(which * len(near))]
+            places = [n for n, (a, b) in enumerate(zip(words, other, strict=True)) if a != b]
+            place = places[int(where * len(places))]
+            words = [*words[:place], other[place], *words[place + 1 :]]
+        changed.append(" ".join(words))
+    return changed
