@@ -3,10 +3,10 @@
     python benchmarks/zebras.py teacher horse2zebra --data horse2zebra/ --photos horses/ \
         --sheet zebras.png
 
-A small network learns horses from zebras, of `trainA` and `trainB`. How often it is right of `testA` and
-`testB` is said first, and then which share of `testA` and of the photographs it takes for zebras: as
-they are, and as each model translates them. The sheet has a row of each picture, and its outputs beside
-it; a white mark in a corner says that this one was taken for a zebra.
+A small network learns horses from zebras, of `trainA` and `trainB`. How often it is right of
+`testA` and `testB` is said first, and then which share of `testA` and of the photographs it takes
+for zebras: as they are, and as each model translates them. The sheet has a row of each picture,
+and its outputs beside it; a white mark in a corner says that this one was taken for a zebra.
 """
 
 from __future__ import annotations
@@ -68,9 +68,7 @@ def taught(sources: Tensor, targets: Tensor, *, images: int, seed: int) -> nn.Mo
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-3)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
-        picked = [
-            part[rng.integers(len(part), size=batch // 2)] for part in (sources, targets)
-        ]
+        picked = [part[rng.integers(len(part), size=batch // 2)] for part in (sources, targets)]
         chance = draws(torch.arange(batch) + step * batch, 8, seed)
         top, left = (int(c * (_SIDE - _CROP + 1)) for c in chance[0, 6:])
         x = ready(torch.cat(picked))[..., top : top + _CROP, left : left + _CROP]

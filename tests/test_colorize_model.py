@@ -11,8 +11,6 @@ import torch
 from PIL import Image
 
 import translate
-from translate.host import the_host
-from translate.model import read_header
 from translate.pipeline import rgb_to_lab
 
 torch.set_num_threads(1)
@@ -21,16 +19,6 @@ torch.set_num_threads(1)
 def lab(image: Image.Image) -> torch.Tensor:
     pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 127.5 - 1)
     return rgb_to_lab(pixels.permute(2, 0, 1)[None])[0]
-
-
-def test_the_bundle_is_small_and_says_where_it_comes_from() -> None:
-    path = the_host().model("colorize").path
-    assert path.stat().st_size <= 4_000_000
-    card = read_header(path).card
-    assert "monet2photo" in card.data
-    assert "research" in card.licence
-    for word in ("seed 1", "minutes", "15.40", "16.76", "16.42"):
-        assert word in card.notes
 
 
 def test_its_colours_are_nearer_to_the_truth_than_grey_and_lightness_stays() -> None:

@@ -10,25 +10,11 @@ import pytest
 import torch
 
 import translate
-from translate.bundle import load_bundle
-from translate.host import the_host
 from translate.inference.plan import Request
 from translate_datasets.labelled import Labelled, LabelledOptions
 from translate_measures.classifier import accuracy, chosen, train
 
 torch.set_num_threads(1)
-
-
-def test_the_bundle_is_small_and_says_where_it_comes_from() -> None:
-    path = the_host().model("digits").path
-    model = load_bundle(path)
-    assert path.stat().st_size <= 1_000_000
-    assert model.header.facts.classes == tuple("0123456789")
-    card = model.header.card
-    assert "LeCun, Cortes and Burges" in card.data
-    assert card.licence != "not stated"
-    for word in ("seed 1", "minutes", "98.8 %", "99.19 %"):
-        assert word in card.notes
 
 
 def test_every_class_is_a_bright_figure_on_black_and_no_two_are_alike() -> None:

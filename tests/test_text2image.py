@@ -142,9 +142,9 @@ def test_a_picture_hangs_on_its_seed_and_its_caption() -> None:
     assert torch.equal(whole, made.translate(made.painter, prompts("a cat", "a dog", "a cat")))
     codes = codes[:1].expand(3, -1)  # now the caption alone differs
     one, other, same = made.decode(made.painter, codes, conditions)
-    for apart, alike in ((whole[0] - whole[2], one - same), (one - other, one - same)):
+    for apart, near in ((whole[0] - whole[2], one - same), (one - other, one - same)):
         assert apart.abs().max() > 1e-3
-        assert alike.abs().max() < 1e-4
+        assert near.abs().max() < 1e-4
 
 
 @torch.no_grad()
@@ -283,7 +283,9 @@ def test_what_is_drawn_can_begin_like_the_caption_s_own_picture() -> None:
     with torch.no_grad():
         fake, _ = made.fakes(here, made.texts(here, Step(0, 1)))
     assert terms.keys() == {"pixel"}
-    assert float(terms["pixel"].detach()) == pytest.approx(2 * float((fake - here["image"]).square().mean()))
+    assert float(terms["pixel"].detach()) == pytest.approx(
+        2 * float((fake - here["image"]).square().mean())
+    )
     assert made.generator_losses(here, Step(1, 100)).keys() == {"pixel", "adversarial"}
     assert len([phase for phase in made.phases() if phase.active(100)]) == 2
     with pytest.raises(UsageError, match="without pixel_weight nothing teaches"):
