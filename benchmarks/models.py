@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def multiply_adds(model: Model, value: str) -> int:
         batch = Batch({"label": torch.zeros(1, dtype=torch.int64)}, seeds)
     with FlopCounterMode(display=False) as counter:
         model(batch)
-    return counter.get_total_flops() // 2
+    return int(counter.get_total_flops()) // 2
 
 
 def fitted(pixels: Pixels) -> Pixels:
@@ -111,7 +112,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--sheets", type=Path)
     given = parser.parse_args()
-    names = given.models or [entry.name for entry in the_host().models if entry.bundled]
+    names = given.models or [n for n, entry in the_host().models.items() if entry.kind == "bundled"]
     photos = image_files(given.photos) if given.photos else []
     noise = np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, 3), dtype=np.uint8)
     print(f"{'model':16}{'kB':>7}{'M parameters':>14}{'G multiply-adds':>17}", end="")
@@ -122,11 +123,10 @@ def main() -> None:
         asked = PROMPTS if "text" in model.header.reads else model.header.facts.classes
         if translates:
             translator = Translator(model)
-            source = Image.fromarray(noise)
-            seconds = median_seconds(lambda t=translator, s=source: t(s))
+            seconds = median_seconds(partial(translator, Image.fromarray(noise)))
         else:
             generator = Generator(model)
-            seconds = median_seconds(lambda g=generator, v=asked[0]: g(v, count=1, seed=0))
+            seconds = median_seconds(partial(generator, asked[0]))
         folder = ""
         if translates and photos:
             with tempfile.TemporaryDirectory() as out:

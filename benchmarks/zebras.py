@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from translate import load
+from translate import Translator, load
 from translate.pipeline import draws, flip, image_files, jitter_colour, read_rgb
 
 Pixels = NDArray[np.uint8]
@@ -80,7 +81,7 @@ def taught(sources: Tensor, targets: Tensor, *, images: int, seed: int) -> nn.Mo
             network(x.contiguous(memory_format=torch.channels_last)), wanted
         )
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         rates.step()
     return network.eval()
@@ -92,6 +93,10 @@ def zebras(network: nn.Module, pictures: Sequence[Pixels]) -> list[bool]:
     seen = ready(torch.stack([small(one) for one in pictures]))
     scores = network(seen) + network(seen.flip(3))
     return [bool(score > 0) for score in scores]
+
+
+def output_of(translator: Translator, pixels: Pixels) -> Pixels:
+    return np.asarray(translator(Image.fromarray(pixels)))
 
 
 def cell(pixels: Pixels, marked: bool) -> Pixels:
@@ -132,8 +137,7 @@ def main() -> None:
         sources["photographs"] = pictures(given.photos)
     makers: dict[str, Callable[[Pixels], Pixels]] = {"as they are": lambda pixels: pixels}
     for name in given.models:
-        translator = load(name)
-        makers[name] = lambda pixels, t=translator: np.asarray(t(Image.fromarray(pixels)))
+        makers[name] = partial(output_of, load(name))
     rows = []
     for what, shown in sources.items():
         columns = []
