@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from translate.hookspecs import RegisterCatalogue, RegisterImporter, RegisterMethod, hookimpl
+from translate.hookspecs import (
+    RegisterCatalogue,
+    RegisterImporter,
+    RegisterMethod,
+    RegisterModel,
+    hookimpl,
+)
 
 
 @hookimpl
@@ -14,6 +20,21 @@ def register_methods(register: RegisterMethod) -> None:
         data="superres",
         factory="translate_srgan.method:SRGAN",
     )
+
+
+@hookimpl
+def register_models(register: RegisterModel) -> None:
+    for name, summary in (
+        ("upscale-x4", "enlarges photographs 4 times, with detail that looks real"),
+        ("upscale-x4-psnr", "enlarges photographs 4 times, faithfully"),
+        ("upscale-x2", "enlarges photographs twice, faithfully"),
+    ):
+        register(
+            name=name,
+            method="srgan",
+            summary=summary,
+            file=f"models/{name}.safetensors",
+        )
 
 
 @hookimpl
