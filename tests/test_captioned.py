@@ -93,6 +93,28 @@ def test_samples_hold_a_picture_and_one_of_its_own_captions(tmp_path: Path) -> N
     assert sorted(map(int, epoch)) == [0, 1, 2]
 
 
+def test_captions_lose_words_and_are_put_into_templates_while_learning_alone(
+    tmp_path: Path,
+) -> None:
+    grey(tmp_path / "0.png", 20)
+    write(tmp_path / "0.txt", "big {red} cat\n")
+    templates = ("{}", "a {}")
+    data = captioned(tmp_path, templates=templates, drop_words=0.5)
+    said = [str(data.sample(number, 5)["text"]) for number in range(400)]
+    assert said == [str(data.sample(number, 5)["text"]) for number in range(400)]
+    worn = {"big {red} cat", "{red} cat", "big cat", "big {red}"}
+    assert set(said) == worn | {f"a {caption}" for caption in worn}
+    assert 140 < sum("big {red} cat" in one for one in said) < 260
+    assert 140 < sum(one.startswith("a ") for one in said) < 260
+    write(tmp_path / "0.txt", "cat\n")
+    assert captioned(tmp_path, drop_words=1).sample(0, 0)["text"] == "cat"
+    assert [case.value for case in tried(tmp_path, templates=templates, drop_words=1).cases] == [
+        "cat"
+    ]
+    with pytest.raises(UsageError, match="'a' has no {}, where the caption goes"):
+        captioned(tmp_path, templates=("a",))
+
+
 def test_captions_reach_the_batch_beside_their_pictures(tmp_path: Path) -> None:
     data = captioned(beside(tmp_path), flip=True, colour=0.1)
     loader = batches(data, seed=1, start=0, batch_size=3, workers=2, device=torch.device("cpu"))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cv2
-from pydantic import Field
+import numpy as np
+from pydantic import Field, field_validator
 
 from translate import Case, EvaluationSet, Export, Sample, UsageError
 from translate.pipeline import PixelCache, mix, read_rgb, shuffled
@@ -25,6 +26,7 @@ from translate_datasets.images import (
 )
 
 _MADE = 1000  # captions of either kind, learned and held out, that an evaluation asks for
+_WORDS = 1  # stands beside a sample's seed where its words are drawn
 
 
 class CaptionedOptions(PictureOptions):
@@ -48,6 +50,22 @@ class CaptionedOptions(PictureOptions):
     hold_out: float = Field(
         default=0.0, ge=0, le=0.9, description="share of the pictures kept for evaluation"
     )
+    templates: tuple[str, ...] = Field(
+        default=("{}",),
+        min_length=1,
+        description="what captions are put into while learning, one drawn for each sample",
+    )
+    drop_words: float = Field(
+        default=0.0, ge=0, le=1, description="share of samples whose caption loses a word"
+    )
+
+    @field_validator("templates")
+    @classmethod
+    def _have_a_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        for template in templates:
+            if "{}" not in template:
+                raise ValueError(f"{template!r} has no {{}}, where the caption goes")
+        return templates
 
 
 class Captioned(Pictures[CaptionedOptions]):
@@ -157,8 +175,18 @@ class Captioned(Pictures[CaptionedOptions]):
         captions, drawn = self.captions[file], mix(seed, number)
         return {
             "image": self.cut(pixels, drawn),
-            "text": captions[mix(drawn) % len(captions)],
+            "text": self.worded(captions[mix(drawn) % len(captions)], mix(drawn, _WORDS)),
         }
+
+    def worded(self, caption: str, seed: int) -> str:
+        """Return a caption as somebody else might have put it: less exactly, or in a sentence."""
+        which, whether, where = np.random.default_rng(seed).random(3)
+        words = caption.split()
+        if whether < self.options.drop_words and len(words) > 1:
+            place = int(where * len(words))
+            caption = " ".join(words[:place] + words[place + 1 :])
+        templates = self.options.templates
+        return templates[int(which * len(templates))].replace("{}", caption)
 
     def read(self, file: Path) -> Pixels:
         ground = GROUNDS[self.options.ground]
