@@ -58,15 +58,8 @@ def median_seconds(work: Callable[[], object]) -> float:
 
 
 @torch.inference_mode()
-def multiply_adds(model: Model, value: str) -> int:
-    """Return those of one picture's convolutions and matrix products."""
-    seeds = torch.zeros(1, dtype=torch.int64)
-    if "image" in model.header.reads:
-        batch = Batch({"image": torch.zeros(1, model.header.facts.channels, _SIDE, _SIDE)}, seeds)
-    elif "text" in model.header.reads:
-        batch = Batch({}, seeds, {"text": [value]}, model.method.RunOptions())
-    else:
-        batch = Batch({"label": torch.zeros(1, dtype=torch.int64)}, seeds)
+def multiply_adds(model: Model, batch: Batch) -> int:
+    """Return those of a batch's convolutions and matrix products."""
     with FlopCounterMode(display=False) as counter:
         model(batch)
     return int(counter.get_total_flops()) // 2
@@ -123,30 +116,24 @@ def main() -> None:
         asked = PROMPTS if "text" in model.header.reads else model.header.facts.classes
         if translates:
             translator = Translator(model)
+            empty = torch.zeros(1, model.header.facts.channels, _SIDE, _SIDE)
+            batch = Batch({"image": empty}, torch.zeros(1, dtype=torch.int64))
             seconds = median_seconds(partial(translator, Image.fromarray(noise)))
         else:
             generator = Generator(model)
+            batch = generator.batch([generator.request(asked[0], 0)])
             seconds = median_seconds(partial(generator, asked[0]))
         folder = ""
         if translates and photos:
             with tempfile.TemporaryDirectory() as out:
-                words = [
-                    sys.executable,
-                    "-m",
-                    "translate",
-                    name,
-                    str(given.photos),
-                    "-o",
-                    out,
-                    "-q",
-                ]
+                words = [name, str(given.photos), "-q", "-o", out]
                 start = time.perf_counter()
                 subprocess.run([sys.executable, "-m", "translate", *words], check=True)
                 folder = f"{time.perf_counter() - start:.1f}"
         size = the_host().model(name).path.stat().st_size / 1e3
         parameters = sum(one.numel() for one in model.network.parameters()) / 1e6
-        work = multiply_adds(load_model(name), PROMPTS[0]) / 1e9
-        print(f"{name:16}{size:7.0f}{parameters:14.3f}{work:17.2f}{seconds:13.3f}{folder:>14}")
+        work = multiply_adds(model, batch) / 1e9
+        print(f"{name:16}{size:7.0f}{parameters:14.3f}{work:17.3f}{seconds:13.3f}{folder:>14}")
         if not given.sheets:
             continue
         given.sheets.mkdir(parents=True, exist_ok=True)
@@ -161,10 +148,8 @@ def main() -> None:
                 rows = [[fitted(a), fitted(b)] for a, b in zip(shown, made, strict=True)]
             sheet(rows, 2).save(given.sheets / f"{name}.png")
         elif not translates:
-            rows = [
-                [np.asarray(one.convert("RGB")) for one in generator(value, count=4, seed=0)]
-                for value in asked
-            ]
+            made = [generator(value, count=4, seed=0) for value in asked]
+            rows = [[np.asarray(one.convert("RGB")) for one in row] for row in made]
             sheet(rows, 2).save(given.sheets / f"{name}.png")
 
 
