@@ -137,19 +137,18 @@ def main() -> None:
         if not given.sheets:
             continue
         given.sheets.mkdir(parents=True, exist_ok=True)
-        if translates and photos:
-            shown = [read_rgb(file) for file in photos]
-            if model.fit.scale > 1:
-                rows = [[fitted(cell) for cell in parts_of(one, translator)] for one in shown]
-            else:
-                made = [
-                    np.asarray(translator(Image.fromarray(one)).convert("RGB")) for one in shown
-                ]
-                rows = [[fitted(a), fitted(b)] for a, b in zip(shown, made, strict=True)]
-            sheet(rows, 2).save(given.sheets / f"{name}.png")
-        elif not translates:
-            made = [generator(value, count=4, seed=0) for value in asked]
-            rows = [[np.asarray(one.convert("RGB")) for one in row] for row in made]
+        if not translates:
+            pictures = (generator(value, count=4, seed=0) for value in asked)
+            rows = [[np.asarray(one.convert("RGB")) for one in row] for row in pictures]
+        elif model.fit.scale > 1:
+            rows = [parts_of(read_rgb(file), translator) for file in photos]
+        else:
+            shown = (Image.open(file).convert("RGB") for file in photos)
+            rows = [
+                [fitted(np.asarray(one)), fitted(np.asarray(translator(one).convert("RGB")))]
+                for one in shown
+            ]
+        if rows:
             sheet(rows, 2).save(given.sheets / f"{name}.png")
 
 
