@@ -70,11 +70,11 @@ def test_enlarged_photographs_are_nearer_than_bicubic(name: str, least: float) -
     scale = enlarge.model.fit.scale
     gains = []
     for file in image_files(real_data("superres", "set5")):
-        high = torch.from_numpy(read_rgb(file)).permute(2, 0, 1)
+        high = torch.from_numpy(read_rgb(file).copy()).permute(2, 0, 1)
         high = high[:, : high.shape[1] // scale * scale, : high.shape[2] // scale * scale]
         low = bicubic(high[None].float(), down=scale).round().clamp(0, 255)
         small = Image.fromarray(low[0].permute(1, 2, 0).byte().numpy())
-        made = torch.from_numpy(np.asarray(enlarge(small)).copy()).permute(2, 0, 1)
+        made = torch.from_numpy(np.array(enlarge(small))).permute(2, 0, 1)
         simple = bicubic(low, up=scale)[0].round().clamp(0, 255)
         inside = (slice(scale, -scale),) * 2
         errors = [
@@ -93,7 +93,7 @@ def test_an_emoji_that_was_learned_is_nearest_to_its_own_picture() -> None:
     real = torch.stack(
         [
             torch.from_numpy(
-                np.asarray(Image.fromarray(read_rgb(one)).resize((16, 16), Image.Resampling.BOX))
+                np.array(Image.fromarray(read_rgb(one)).resize((16, 16), Image.Resampling.BOX))
             )
             for one in files
         ]
@@ -103,7 +103,7 @@ def test_an_emoji_that_was_learned_is_nearest_to_its_own_picture() -> None:
     found = []
     for number in learned:
         [picture] = draw(rows[number]["name"], count=1, seed=0)
-        small = torch.from_numpy(np.asarray(picture.resize((16, 16), Image.Resampling.BOX)).copy())
+        small = torch.from_numpy(np.array(picture.resize((16, 16), Image.Resampling.BOX)))
         apart = (real.float() - small.float()).square().flatten(1).mean(1)
         found.append(int(apart.argmin()) == number)
     assert len(found) > 90
