@@ -39,7 +39,7 @@ _SIDE = 256
 _PART = 128  # pixels of a photograph that a sheet shows enlarged
 _CELL = 192
 _ROUNDS = 7
-PROMPTS = (  # the first ten are names of emoji, the others are not
+PROMPTS = (  # learned names, and others
     "red apple", "grinning face", "dog face", "dolphin", "pizza", "rocket", "red heart",
     "hammer", "sunflower", "automobile", "a smiling cat", "green apple pie",
     "blue heart with ribbon", "yellow car", "angry dog", "a house in the snow", "pink flower",

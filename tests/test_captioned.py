@@ -111,7 +111,7 @@ def test_captions_lose_words_and_are_put_into_templates_while_learning_alone(
     assert [case.value for case in tried(tmp_path, templates=templates, drop_words=1).cases] == [
         "cat"
     ]
-    with pytest.raises(UsageError, match="'a' has no {}, where the caption goes"):
+    with pytest.raises(UsageError, match=r"'a' has no \{\}, where the caption goes"):
         captioned(tmp_path, templates=("a",))
 
 

@@ -61,7 +61,7 @@ def method(**options: Any) -> TextToImage:
     [
         {},
         {"form": "concat", "interpolate": 1, "augmentation": 1, "adversarial": "lsgan"},
-        {"alignment": 1, "pixel_weight": 1, "adversarial_since": 12, "reworded": 0},
+        {"alignment": 1, "pixel_weight": 1, "adversarial_since": 12, "reworded": 0.5},
     ],
 )
 def test_it_keeps_the_contract(options: dict[str, Any]) -> None:
@@ -201,7 +201,7 @@ def watched(made: TextToImage, name: str, monkeypatch: pytest.MonkeyPatch) -> li
 
 
 def test_the_discriminator_sees_captions_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, here = method(wrong_weight=0.25, reworded=0).eval(), batch()
+    made, here = method(wrong_weight=0.25).eval(), batch()
     calls = watched(made, "discriminator_loss", monkeypatch)
     made.critic_losses(here, Step(0, 100))
     [own], [other] = calls[0]["given"], calls[0]["mismatched"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate.hookspecs import RegisterMeasure, RegisterMethod, hookimpl
+from translate.hookspecs import RegisterMeasure, RegisterMethod, RegisterModel, hookimpl
 
 
 @hookimpl
@@ -13,6 +13,16 @@ def register_methods(register: RegisterMethod) -> None:
         source="text",
         data="captioned",
         factory="translate_text2image.method:TextToImage",
+    )
+
+
+@hookimpl
+def register_models(register: RegisterModel) -> None:
+    register(
+        name="emoji",
+        method="text2image",
+        summary="emoji of what is asked for",
+        file="models/emoji.safetensors",
     )
 
 

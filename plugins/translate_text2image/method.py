@@ -78,10 +78,10 @@ class TextToImageOptions(AdversarialOptions):
         default=0.5, ge=0, le=1, description="share of wrong captions among fakes; more heeds them"
     )
     reworded: float = Field(
-        default=0.5,
+        default=0.0,
         ge=0,
         le=1,
-        description="share of wrong captions in which a single word is wrong; 0.5 heeds details",
+        description="share of wrong captions in which a single word is wrong; for details",
     )
     alignment: float = Field(
         default=0.0,
