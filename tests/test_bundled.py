@@ -29,6 +29,15 @@ MOST = {  # bytes
     "upscale-x2": 1_500_000,
     "emoji": 6_000_000,
 }
+SAID = {  # on their cards
+    "horse2zebra": ["290 horses", "GAN-Compression"],
+    "digits": ["LeCun, Cortes and Burges", "98.8 %", "99.19 %"],
+    "colorize": ["monet2photo", "research", "15.40", "16.76", "16.42"],
+    "upscale-x4-psnr": ["BSDS500", "research", "31.54", "28.42"],
+    "upscale-x4": ["BSDS500", "research", "30.96", "28.42"],
+    "upscale-x2": ["BSDS500", "research", "37.31", "33.65"],
+    "emoji": ["Noto Emoji", "93.8 %", "14.7 %"],
+}
 
 
 def test_all_are_known() -> None:
@@ -46,6 +55,16 @@ def test_it_is_small_and_says_where_it_comes_from(name: str) -> None:
     assert (path.parents[1] / "recipes" / recipe).exists()
     for word in ("seed 1", "minutes"):
         assert word in card.notes
+    said = " ".join([card.data, card.licence, card.teacher, card.notes])
+    assert [word for word in SAID[name] if word not in said] == []
+
+
+def test_a_student_is_small_and_digits_have_their_classes() -> None:
+    student = translate.load_model("horse2zebra")
+    assert sum(p.numel() for p in student.network.parameters()) <= 500_000
+    assert student.header.card.teacher
+    digits = translate.load_model("digits")
+    assert digits.header.facts.classes == tuple("0123456789")
 
 
 def real_data(*parts: str) -> Path:
