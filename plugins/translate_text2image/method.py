@@ -206,7 +206,7 @@ class TextToImage(Latent[TextToImageOptions]):
             terms["adversarial"] = self.critic.generator_loss(fake, real, batch, given=[texts])
         if o.augmentation:
             terms["divergence"] = o.augmentation * divergence
-        partners = self.partners(batch, texts) if o.interpolate and judged else None
+        partners = self.partners(batch, texts, _BETWEEN) if o.interpolate and judged else None
         if partners is not None:
             between = rescaled(0.5 * (texts + partners))
             fake, _ = self.fakes(batch, between)
@@ -217,7 +217,7 @@ class TextToImage(Latent[TextToImageOptions]):
     def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         o, real, texts = self.options, batch["image"], self.texts(batch, step)
         fake = step.recall("fake", lambda: self.fakes(batch, texts)[0])
-        wrong = self.wrong(batch) if o.wrong_weight else None
+        wrong = self.wrong(batch, texts) if o.wrong_weight else None
         terms = {
             "image": self.critic.discriminator_loss(
                 real,
@@ -238,11 +238,13 @@ class TextToImage(Latent[TextToImageOptions]):
         """Return what the batch's captions say, (N, D)."""
         return step.recall("texts", lambda: self.painter.text.read(batch.texts["text"]))
 
-    def wrong(self, batch: Batch) -> Tensor | None:
+    def wrong(self, batch: Batch, texts: Tensor) -> Tensor | None:
         """Return what captions say (N, D) that belong to others, or differ from these in a word.
 
         None where all say the same.
         """
+        if not self.options.reworded:
+            return self.partners(batch, texts, _WRONG)
         _check_count(batch)
         captions = batch.texts["text"]
         places = others(captions, draws(batch.seeds, 1, _WRONG)[:, 0])
@@ -258,10 +260,10 @@ class TextToImage(Latent[TextToImageOptions]):
         ]
         return self.painter.text.read(picked)
 
-    def partners(self, batch: Batch, texts: Tensor) -> Tensor | None:
+    def partners(self, batch: Batch, texts: Tensor, stream: int) -> Tensor | None:
         """Return for each of the texts (N, D) one of the batch that says something else."""
         _check_count(batch)
-        chance = draws(batch.seeds, 1, _BETWEEN)[:, 0]
+        chance = draws(batch.seeds, 1, stream)[:, 0]
         places = others(batch.texts["text"], chance)
         return None if places is None else texts[places.to(texts.device)]
 
