@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from translate import Batch, Generator, load_model
 from translate.bundle import Model
 from translate.host import the_host
+from translate.images import Picture
+from translate.inference.generator import sheet
 from translate.inference.translator import Translator
 from translate.pipeline import bicubic, image_files, read_rgb
 
@@ -78,9 +80,8 @@ def parts_of(photo: Pixels, translator: Translator) -> list[Pixels]:
     """Return a part of a photograph: shrunk and enlarged, by bicubic and by a model, and whole."""
     scale = translator.model.fit.scale
     top, left = ((side - _PART) // 2 for side in photo.shape[:2])
-    part = torch.from_numpy(photo[top : top + _PART, left : left + _PART].copy()).permute(2, 0, 1)[
-        None
-    ]
+    part = torch.from_numpy(photo[top : top + _PART, left : left + _PART].copy())
+    part = part.permute(2, 0, 1)[None]
     low = bicubic(part.float(), down=scale).round().clamp(0, 255)
 
     def pixels(x: torch.Tensor) -> Pixels:
@@ -88,15 +89,6 @@ def parts_of(photo: Pixels, translator: Translator) -> list[Pixels]:
 
     made = np.asarray(translator(Image.fromarray(pixels(low))))
     return [pixels(bicubic(low, up=scale)), made, pixels(part)]
-
-
-def sheet(rows: Sequence[Sequence[Pixels]], columns: int) -> Image.Image:
-    """Return the rows, so many of them side by side."""
-    joined = [np.concatenate(row, 1) for row in rows]
-    joined += [np.zeros_like(joined[0])] * (-len(joined) % columns)
-    high = len(joined) // columns
-    parts = [np.concatenate(joined[n * high : (n + 1) * high]) for n in range(columns)]
-    return Image.fromarray(np.concatenate(parts, 1))
 
 
 def main() -> None:
@@ -149,7 +141,9 @@ def main() -> None:
                 for one in shown
             ]
         if rows:
-            sheet(rows, 2).save(given.sheets / f"{name}.png")
+            cells = [Picture(cell, None) for row in rows for cell in row]
+            whole = sheet(cells, 2 * len(rows[0])).pixels
+            Image.fromarray(whole).save(given.sheets / f"{name}.png")
 
 
 if __name__ == "__main__":

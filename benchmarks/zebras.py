@@ -25,6 +25,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from translate import Translator, load
+from translate.images import Picture
+from translate.inference.generator import sheet
 from translate.pipeline import draws, flip, image_files, jitter_colour, read_rgb
 
 Pixels = NDArray[np.uint8]
@@ -138,7 +140,7 @@ def main() -> None:
     makers: dict[str, Callable[[Pixels], Pixels]] = {"as they are": lambda pixels: pixels}
     for name in given.models:
         makers[name] = partial(output_of, load(name))
-    rows = []
+    cells: list[Picture] = []
     for what, shown in sources.items():
         columns = []
         for name, make in makers.items():
@@ -146,12 +148,10 @@ def main() -> None:
             verdicts = zebras(network, made)
             print(f"{what}, {name}: {sum(verdicts)}/{len(verdicts)} taken for zebras")
             columns.append([cell(*pair) for pair in zip(made, verdicts, strict=True)])
-        rows += [np.concatenate(cells, 1) for cells in zip(*columns, strict=True)]
+        cells += [Picture(one, None) for row in zip(*columns, strict=True) for one in row]
     if given.sheet:
-        rows += [np.zeros_like(rows[0])] * (-len(rows) % given.columns)
-        high = len(rows) // given.columns
-        parts = [np.concatenate(rows[n * high : (n + 1) * high]) for n in range(given.columns)]
-        Image.fromarray(np.concatenate(parts, 1)).save(given.sheet)
+        whole = sheet(cells, given.columns * len(makers)).pixels
+        Image.fromarray(whole).save(given.sheet)
 
 
 if __name__ == "__main__":
