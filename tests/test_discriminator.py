@@ -476,3 +476,33 @@ def test_without_augmentation_pictures_are_as_they_were() -> None:
     critic.network.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     critic.discriminator_loss(real, fake, batch)
     assert torch.equal(seen[0], torch.cat([real, fake]))
+
+
+class Counting(nn.Module):
+    """Scores pictures, and sees how bright they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 1, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.layer(x).mean((2, 3)), x.mean((1, 2, 3))
+
+
+@pytest.mark.parametrize("options", [{}, {"relativistic": True}, {"r1": 1.0}])
+def test_what_else_a_network_sees_can_be_learned_from(options: dict[str, Any]) -> None:
+    critic = judge(Counting(), **options)
+    real, fake, batch = pictures()
+    seen: list[Tensor] = []
+
+    def auxiliary(sees: Tensor) -> Tensor:
+        seen.append(sees)
+        return 7 + sees.sum() * 0
+
+    for losses, wanted in ((critic.discriminator_loss, real), (critic.generator_loss, fake)):
+        images = (real, fake) if wanted is real else (fake, real)
+        more, less = losses(*images, batch, auxiliary=auxiliary), losses(*images, batch)
+        assert float((more - less).detach()) == pytest.approx(7, rel=1e-4)
+        assert torch.equal(seen.pop(), wanted.mean((1, 2, 3)))
+    assert torch.equal(critic(real), critic.network(real)[0])
+    assert torch.equal(critic.uncompiled(real), critic(real))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -138,7 +138,8 @@ class Discriminator(nn.Module):
     gets after them. Every random number is keyed by the batch's seeds. Losses are fp32 scalars.
 
     Args:
-        network: maps (N, C, H, W) to unbounded scores (N, ...), more being more real.
+        network: maps (N, C, H, W) to unbounded scores (N, ...), more being more real; or to these
+            and what else it sees (N, ...), of which an auxiliary loss can be made.
         options: the objective.
         reconstructs: the network maps pictures to pictures instead, and what it reconstructs well
             is real: BEGAN's.
@@ -196,12 +197,21 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, *given: Tensor) -> Tensor:
         """Return the scores of (N, C, H, W): unbounded, more being more real."""
-        return self._score(self.network(x, *given), x)
+        return self._scored(self.network(x, *given), x)[0]
 
-    def _score(self, out: Tensor, x: Tensor) -> Tensor:
-        if not self.reconstructs:
-            return out
-        return -(wide(x) - wide(out)).abs().flatten(1).mean(1)  # (N,)
+    def uncompiled(self, x: Tensor, *given: Tensor) -> Tensor:
+        """Return the scores where they are differentiated twice, which compiled graphs cannot be.
+
+        To call the network's ``forward`` goes around what compiled it.
+        """
+        return self._scored(self.network.forward(x, *given), x)[0]
+
+    def _scored(self, out: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return scores, and what else the network sees."""
+        scores, sees = out if isinstance(out, tuple) else (out, None)
+        if self.reconstructs:
+            scores = -(wide(x) - wide(scores)).abs().flatten(1).mean(1)  # (N,)
+        return scores, sees
 
     def discriminator_loss(
         self,
@@ -212,6 +222,7 @@ class Discriminator(nn.Module):
         given: Sequence[Tensor] = (),
         mismatched: Sequence[Tensor] = (),
         mismatched_share: float = 0.5,
+        auxiliary: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Return what the discriminator minimises, with its penalties: a scalar.
 
@@ -222,13 +233,16 @@ class Discriminator(nn.Module):
             mismatched: conditions that do not belong to the real pictures. These with those are a
                 second kind of fakes (Reed et al. 2016, arXiv:1605.05396, section 4.2).
             mismatched_share: of that kind among all fakes, in [0, 1].
+            auxiliary: a further loss, of what else the network sees in the real pictures (Odena et
+                al. 2016, arXiv:1610.09585).
         """
         seen_real, real_given = self._seen(real.detach(), batch, given, _REAL)
         seen_fake, fake_given = self._seen(fake.detach().to(real.dtype), batch, given, _FAKE)
         seen = [(seen_real, real_given), (seen_fake, fake_given)]
         if mismatched:  # the same stream: real pictures are changed in the same way
             seen.append(self._seen(real.detach(), batch, mismatched, _REAL))
-        real_scores, fake_scores, *wrong_scores = self._score_all(seen)
+        (real_scores, sees), (fake_scores, _), *rest = self._score_all(seen)
+        wrong_scores = [scores for scores, _ in rest]
         self._compare("above", real_scores, fake_scores)
         if wrong_scores:
             self._compare("matching", real_scores, wrong_scores[0])
@@ -237,11 +251,19 @@ class Discriminator(nn.Module):
         loss = self.objective.discriminator(
             real_scores, fake_scores, *wrong_scores, share=mismatched_share
         )
+        if auxiliary is not None and sees is not None:
+            loss = loss + auxiliary(sees)
         penalty = self._penalty(seen_real, seen_fake, batch, real_given)
         return loss if penalty is None else loss + penalty
 
     def generator_loss(
-        self, fake: Tensor, real: Tensor, batch: Batch, *, given: Sequence[Tensor] = ()
+        self,
+        fake: Tensor,
+        real: Tensor,
+        batch: Batch,
+        *,
+        given: Sequence[Tensor] = (),
+        auxiliary: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Return what the generator minimises: a scalar.
 
@@ -250,23 +272,35 @@ class Discriminator(nn.Module):
             real: as many; only the relativistic objectives look at them.
             batch: whose samples they are.
             given: conditions of both.
+            auxiliary: a further loss, of what else the network sees in the fakes.
         """
         seen, its_given = self._seen(fake, batch, given, _GENERATED)
-        scores = self(seen, *its_given)
-        if not self.options.relativistic:
-            return self.objective.generator(scores)
-        with torch.no_grad():
-            seen, its_given = self._seen(real, batch, given, _REAL)
-            real_scores = self(seen, *its_given)
-        return self.objective.generator(scores, real_scores)
+        scores, sees = self._scored(self.network(seen, *its_given), seen)
+        real_scores = []
+        if self.options.relativistic:
+            with torch.no_grad():
+                seen, its_given = self._seen(real, batch, given, _REAL)
+                real_scores = [self(seen, *its_given)]
+        loss = self.objective.generator(scores, *real_scores)
+        return loss if auxiliary is None or sees is None else loss + auxiliary(sees)
 
-    def _score_all(self, seen: Sequence[tuple[Tensor, list[Tensor]]]) -> list[Tensor]:
-        """Return the scores of several kinds of pictures with their conditions."""
+    def _score_all(
+        self, seen: Sequence[tuple[Tensor, list[Tensor]]]
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """Return what several kinds of pictures score with their conditions, and what is seen."""
         images = [pictures for pictures, _ in seen]
         if not self.together or any(x.shape != images[0].shape for x in images):
-            return [self(pictures, *given) for pictures, given in seen]
+            return [self._scored(self.network(x, *given), x) for x, given in seen]
         given = [torch.cat(kinds) for kinds in zip(*(given for _, given in seen), strict=True)]
-        return list(self(torch.cat(images), *given).chunk(len(seen)))
+        together, count = torch.cat(images), len(seen)
+        scores, sees = self._scored(self.network(together, *given), together)
+        return list(
+            zip(
+                scores.chunk(count),
+                [None] * count if sees is None else sees.chunk(count),
+                strict=True,
+            )
+        )
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -353,13 +387,9 @@ class Discriminator(nn.Module):
         return penalty
 
     def _critic(self, given: Sequence[Tensor]) -> Critic:
-        """Return the scores as a function of pictures alone, in fp32.
-
-        It calls ``forward`` since that goes around what compiled the module: a compiled graph
-        cannot be differentiated twice.
-        """
+        """Return the scores as a function of pictures alone, in fp32."""
         fixed = [wide(g.detach()) if g.is_floating_point() else g for g in given]
-        return lambda x: self._score(self.network.forward(x, *fixed), x)
+        return lambda x: self.uncompiled(x, *fixed)
 
 
 def make_objective(options: AdversarialOptions) -> Objective | Equilibrium:
