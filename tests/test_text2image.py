@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,17 @@ from translate.training.plan import read_recipe
 from translate.training.settings import PlayerSettings, TrainingSettings
 from translate_text2image.method import TextToImage, TextToImageOptions
 from translate_text2image.networks import Augmentation
-from translate_text2image.text import alike, matching_loss, reworded
+from translate_text2image.text import alike, matching_loss
 
 SMALL: dict[str, Any] = {
     "size": 32,
     "code": 4,
     "width": 4,
+    "critic_width": 4,
     "text_width": 32,
     "text_layers": 1,
     "text_bytes": 16,
     "encoder_images": 8,
-    "encoder_width": 4,
 }
 WORDS = ("dark", "a light one", "grey, a bit", "猫")
 
@@ -61,7 +60,8 @@ def method(**options: Any) -> TextToImage:
     [
         {},
         {"form": "concat", "interpolate": 1, "augmentation": 1, "adversarial": "lsgan"},
-        {"alignment": 1, "pixel_weight": 1, "adversarial_since": 12, "reworded": 0.5},
+        {"pixel_weight": 1, "adversarial_since": 12},
+        {"contrast": 0, "adversarial": "non-saturating", "r1": 1},
     ],
 )
 def test_it_keeps_the_contract(options: dict[str, Any]) -> None:
@@ -99,7 +99,9 @@ def learned(made: TextToImage, steps: int, encoder_steps: int) -> TextToImage:
 @pytest.mark.parametrize(("form", "width", "steps"), [("affine", 4, 90), ("concat", 8, 140)])
 @torch.random.fork_rng()
 def test_pictures_become_what_their_captions_say(form: str, width: int, steps: int) -> None:
-    made = learned(method(form=form, width=width, encoder_images=1000), steps, 30)
+    # What so few channels see is easily fooled: contrast teaches little here.
+    small = method(form=form, width=width, encoder_images=1000, contrast=0.1)
+    made = learned(small, steps, 30)
     wanted = torch.tensor([(place * 60 + 10) / 127.5 - 1 for place in range(4)])
     with torch.no_grad():
         greys = made.translate(made.painter, prompts(*WORDS)).mean((1, 2, 3))
@@ -122,6 +124,10 @@ def test_the_encoder_learns_first_and_then_stands_still() -> None:
     for images, names in ((0, ["encoder"]), (100, ["generator", "discriminator"])):
         active = [phase for phase in made.phases() if phase.active(images)]
         assert [phase.name for phase in active] == names
+    first, *_ = made.phases()
+    assert {p for module in first.trains for p in module.parameters()} == {
+        *made.painter.text.parameters(), *made.eyes.parameters()
+    }  # fmt: skip
     learning = {p for phase in active for module in phase.trains for p in module.parameters()}
     assert not learning & set(made.painter.text.parameters())
     assert learning >= set(made.painter.generator.parameters())
@@ -214,72 +220,27 @@ def test_the_discriminator_sees_captions_of_others(monkeypatch: pytest.MonkeyPat
     assert "matching" not in made.critic.report()
 
 
-def test_the_discriminator_sees_captions_in_which_a_word_is_wrong(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made = method(reworded=0.5).eval()
-    heard: list[Sequence[str]] = []
-    read = made.painter.text.read
-
-    def listening(texts: Sequence[str]) -> Tensor:
-        heard.append(texts)
-        return read(texts)
-
-    monkeypatch.setattr(made.painter.text, "read", listening)
-    here = batch(64)
-    captions = [f"{number % 8} birds" for number in range(64)]
-    captions[0] = "none"  # no other is as short
-    made.critic_losses(Batch(here.tensors, here.seeds, {"text": captions}), Step(0, 100))
-    [wrong] = [texts for texts in heard if list(texts) != captions]
-    assert all(one != own for one, own in zip(wrong, captions, strict=True))
-    captions = [f"{number % 8} {'birds' if number % 16 < 8 else 'cats'}" for number in range(64)]
-    heard.clear()
-    made.critic_losses(Batch(here.tensors, here.seeds, {"text": captions}), Step(0, 100))
-    [wrong] = [texts for texts in heard if list(texts) != captions]
-    both = [
-        all(a != b for a, b in zip(one.split(), own.split(), strict=True))
-        for one, own in zip(wrong, captions, strict=True)
-    ]
-    assert 5 < sum(both) < 30  # of those that are another's, seven in sixteen differ in both words
-
-
-def test_a_word_comes_from_the_same_place_of_another_caption() -> None:
-    captions = ["A red cat", "a blue dog", "two dogs", "猫"]
-    chances = torch.tensor([[0.0, 0.99]] * 4)
-    assert reworded(captions, chances) == ["a red dog", "a blue cat", "two dogs", "猫"]
-    chances = torch.tensor([[0.0, 0.0]] * 4)
-    assert reworded(captions, chances)[0] == "a blue cat"
-
-
-def test_a_caption_with_a_wrong_word_is_a_wrong_answer() -> None:
-    pictures = torch.eye(3)[:2]
-    captions = ["a cat", "a dog"]
-    sharpness = torch.tensor(math.log(10))
-
-    def loss(texts: Tensor, said: list[str]) -> float:
-        images = torch.arange(2.0).reshape(2, 1, 1, 1).expand(2, 1, 8, 8)
-        return float(matching_loss(texts, pictures, alike(said, images), sharpness)[0])
-
-    alone = loss(pictures, captions)
-    near = torch.cat([pictures, torch.tensor([[1.0, 0.1, 0.0], [0.1, 1.0, 0.0]])])
-    assert loss(near, [*captions, "a rat", "a fog"]) > alone + 0.1
-    assert loss(near, [*captions, "a cat", "a dog"]) == pytest.approx(alone, abs=0.01)
-    # Softmax of each picture's own caption beside the other's: -log(e^10 / (e^10 + 1)).
-    assert alone == pytest.approx(math.log1p(math.exp(-10)), abs=1e-6)
-
-
-def test_pictures_learn_from_what_the_encoder_learned_from() -> None:
-    made, here = method(alignment=3).eval(), batch()
-    terms = made.generator_losses(here, Step(0, 100))
+def test_what_is_seen_is_to_find_its_caption() -> None:
+    made, here = method(contrast=3, wrong_weight=0).eval(), batch()
+    texts = made.texts(here, Step(0, 1))
+    made.heard.keep(-texts)
+    fake, _ = made.fakes(here, texts)
+    named = alike(here.texts["text"], here["image"])
     with torch.no_grad():
-        texts = made.painter.text.read(here.texts["text"])
-        fake, _ = made.fakes(here, texts)
-        same = alike(here.texts["text"], here["image"])
-        loss, _ = matching_loss(texts, made.pictures(fake), same, made.pictures.sharpness)
-    assert float(terms["alignment"].detach()) == pytest.approx(3 * float(loss), rel=1e-4)
-    first = next(made.painter.generator.parameters())
-    [slope] = torch.autograd.grad(terms["alignment"], first)
-    assert slope.abs().sum() > 0
+        wanted = [
+            matching_loss(
+                *made.heard.beside(texts, named)[:1], made.eyes(images)[1],
+                made.heard.beside(texts, named)[1], made.eyes.sharpness,
+            )[0]
+            for images in (fake, here["image"])
+        ]  # fmt: skip
+    losses = (made.generator_losses, made.critic_losses)
+    told = [next(iter(loss(here, Step(0, 100)).values())) for loss in losses]
+    assert torch.equal(made.heard.texts[-4:], texts)  # the discriminator has been shown these
+    made.options = made.options.model_copy(update={"contrast": 0.0})
+    plain = [next(iter(loss(here, Step(0, 100)).values())) for loss in losses]
+    for more, less, term in zip(told, plain, wanted, strict=True):
+        assert float((more - less).detach()) == pytest.approx(3 * float(term), rel=1e-3)
 
 
 def test_what_is_drawn_can_begin_like_the_caption_s_own_picture() -> None:

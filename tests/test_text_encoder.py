@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from translate_text2image.networks import Eyes
 from translate_text2image.text import (
-    PictureEncoder,
+    Heard,
     TextEncoder,
+    Whitening,
     alike,
     as_tokens,
     matching_loss,
@@ -127,6 +129,51 @@ def test_what_belongs_together_as_well_is_no_wrong_answer() -> None:
     assert loss_of(texts, texts, torch.ones(3, 3, dtype=torch.bool))[0] == pytest.approx(0)
 
 
+def test_texts_heard_before_are_wrong_answers() -> None:
+    pictures, own = torch.eye(3)[:2], torch.eye(2, dtype=torch.bool)
+    alone = loss_of(pictures, pictures, own)[0]
+    # Softmax of each picture's own caption beside the other's.
+    assert alone == pytest.approx(math.log1p(math.exp(-10)), abs=1e-6)
+    near = torch.cat([pictures, torch.tensor([[1.0, 0.1, 0.0], [0.1, 1.0, 0.0]])])
+    assert loss_of(near, pictures, torch.cat([own, own & False]))[0] > alone + 0.1
+    assert loss_of(near, pictures, torch.cat([own, own]))[0] == pytest.approx(alone, abs=0.01)
+
+
+def test_texts_become_alike_in_all_directions() -> None:
+    torch.manual_seed(0)
+    mixing = torch.diag(torch.tensor([5.0, 1.0, 0.8, 0.6])) @ torch.linalg.qr(torch.randn(4, 4))[0]
+    white = Whitening(4)
+    assert torch.allclose(white.eval()(torch.eye(4)) * 1.1**0.5, torch.eye(4))  # it has seen none
+    white.train()
+    for _ in range(500):
+        white(torch.randn(16, 4) @ mixing + 3)
+    fresh = torch.randn(4000, 4) @ mixing + 3
+    before = white.mean.clone()
+    made = white.eval()(fresh)
+    assert torch.equal(white.mean, before)  # it learned from training alone
+    assert made.mean(0).abs().max() < 0.2
+    variances = torch.linalg.eigvalsh(made.T.cov())
+    apart = torch.linalg.eigvalsh(fresh.T.cov())
+    assert variances.max() / variances.min() < 4 < 40 < apart.max() / apart.min()
+
+
+def test_pictures_are_compared_with_texts_heard_before() -> None:
+    heard, here = Heard(5, 2), torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+    same = torch.tensor([[True, False], [False, True]])
+    texts, together = heard.beside(here, same)
+    assert texts.shape == (7, 2)
+    assert together[2:].all()  # nothing has been heard: none is a wrong answer
+    heard.keep(torch.tensor([[1.0, 1.0], [3.0, 0.0]]))
+    texts, together = heard.beside(here, same)
+    assert torch.equal(texts[:2], here)
+    assert torch.equal(texts[-2:], torch.tensor([[1.0, 1.0], [3.0, 0.0]]))
+    assert together.tolist() == [
+        [True, False], [False, True], *[[True, True]] * 3, [False, False], [True, False],
+    ]  # fmt: skip
+    heard.keep(torch.full((4, 2), 7.0))
+    assert heard.texts.tolist() == [[3.0, 0.0], *[[7.0, 7.0]] * 4]
+
+
 def test_wrong_captions_say_something_else() -> None:
     captions = ["a cat", "A CAT", "a dog", "a bird"]
     seen: list[set[int]] = [set() for _ in captions]
@@ -143,14 +190,14 @@ def test_captions_learn_to_find_their_pictures() -> None:
     captions = ["red", "green", "dark blue", "blå himmel"]
     colours = torch.tensor([[1, 0, 0], [0, 1, 0], [-1, -1, 0], [0, 0.5, 1]])
     images = colours[:, :, None, None].expand(-1, -1, 8, 8)
-    text, pictures = encoder().train(), PictureEncoder(3, 8, 32, base=4)
-    optimizer = torch.optim.Adam([*text.parameters(), *pictures.parameters()], 3e-3)
+    text, eyes = encoder().train(), Eyes(32, channels=3, size=8, width=4, residual=True)
+    optimizer = torch.optim.Adam([*text.parameters(), *eyes.parameters()], 3e-3)
     found = torch.zeros(())
     for _ in range(60):
         optimizer.zero_grad()
         noisy = images + 0.1 * torch.randn(images.shape)
         loss, found = matching_loss(
-            text.read(captions), pictures(noisy), alike(captions, noisy), pictures.sharpness
+            text.read(captions), eyes(noisy)[1], alike(captions, noisy), eyes.sharpness
         )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

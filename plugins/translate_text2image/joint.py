@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from translate import TranslateError
 from translate.pipeline import shuffled
-from translate_text2image.text import PictureEncoder, TextEncoder, alike, matching_loss
+from translate_text2image.networks import Eyes
+from translate_text2image.text import TextEncoder, alike, matching_loss
 
 _WIDTH = 96  # numbers that a picture and a caption become
 _LAYERS = 2
@@ -30,7 +31,7 @@ class JointEmbedding(nn.Module):
     def __init__(self, side: int, width: int) -> None:
         super().__init__()
         self.text = TextEncoder(_WIDTH, layers=_LAYERS)
-        self.picture = PictureEncoder(3, side, _WIDTH, base=width)
+        self.eyes = Eyes(_WIDTH, channels=3, size=side, width=width, residual=False)
 
     @torch.inference_mode()
     def texts(self, captions: Sequence[str]) -> Tensor:
@@ -43,14 +44,14 @@ class JointEmbedding(nn.Module):
         """Return what pictures (N, 3, S, S) uint8 show: (N, D) on the CPU, rows of length 1."""
         return torch.cat(
             [
-                F.normalize(self.picture(self.images(some)).float(), dim=1).cpu()
+                F.normalize(self.eyes(self.images(some))[1].float(), dim=1).cpu()
                 for some in torch.split(pixels, _AT_ONCE)
             ]
         )
 
     def images(self, pixels: Tensor) -> Tensor:
         """Return pixels in bytes as images in [-1, 1], where the weights are."""
-        moved = pixels.to(self.picture.sharpness.device).float().div_(127.5).sub_(1)
+        moved = pixels.to(self.eyes.sharpness.device).float().div_(127.5).sub_(1)
         return moved.contiguous(memory_format=torch.channels_last)
 
 
@@ -95,8 +96,8 @@ def train(
         said = [captions[place] for place in places]
         shown = embedding.images(torch.stack([pictures[place] for place in places]))
         with torch.autocast(device.type, torch.bfloat16, enabled=fast):
-            texts, seen = embedding.text.read(said), embedding.picture(shown)
-        loss, _ = matching_loss(texts, seen, alike(said, shown), embedding.picture.sharpness)
+            texts, seen = embedding.text.read(said), embedding.eyes(shown)[1]
+        loss, _ = matching_loss(texts, seen, alike(said, shown), embedding.eyes.sharpness)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

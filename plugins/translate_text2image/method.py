@@ -6,7 +6,7 @@ and a discriminator learn with what it has learned, while it stands still.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch.nn.functional as F
@@ -29,20 +29,19 @@ from translate import (
 from translate.losses import matching_penalty
 from translate.networks import initialise
 from translate.pipeline import draws
-from translate_text2image.networks import ConcatGenerator, FusionGenerator, Judge, Painter
+from translate_text2image.networks import ConcatGenerator, Eyes, FusionGenerator, Judge, Painter
 from translate_text2image.text import (
-    PictureEncoder,
+    Heard,
     TextEncoder,
     alike,
     matching_loss,
     others,
-    plain,
     rescaled,
-    reworded,
 )
 
 _MODES = {1: "L", 3: "RGB"}
-_WRONG, _BETWEEN, _REWORDED = 0, 1, 2  # streams of the numbers that say whose caption takes part
+_WRONG, _BETWEEN = 0, 1  # streams of the numbers that say whose caption takes part
+_HEARD = 1024  # captions of earlier batches that pictures are compared with
 _AROUND = 1  # of normal noise; the codes' is 0
 
 
@@ -59,8 +58,9 @@ class TextToImageOptions(AdversarialOptions):
     size: Literal[32, 64, 128, 256] = Field(default=64, description="sides in pixels")
     code: int = Field(default=100, ge=1, le=4096, description="numbers drawn beside the text")
     width: int = Field(
-        default=32, ge=4, le=256, description="both players' channels at full or half size"
+        default=32, ge=4, le=256, description="the generator's channels at full or half size"
     )
+    critic_width: int = Field(default=32, ge=4, le=256, description="the discriminator's")
     text_width: int = Field(
         default=128, ge=32, le=1024, multiple_of=32, description="numbers that a caption becomes"
     )
@@ -71,23 +71,14 @@ class TextToImageOptions(AdversarialOptions):
     encoder_images: int = Field(
         default=50_000, ge=0, description="images in which the text encoder learns, before all else"
     )
-    encoder_width: int = Field(
-        default=32, ge=4, le=256, description="channels of the network that it learns from"
-    )
     wrong_weight: float = Field(
         default=0.5, ge=0, le=1, description="share of wrong captions among fakes; more heeds them"
     )
-    reworded: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="share of wrong captions in which a single word is wrong; for details",
-    )
-    alignment: float = Field(
-        default=0.0,
+    contrast: float = Field(
+        default=1.0,
         ge=0,
         le=100,
-        description="weight of pictures that what the encoder learned from tells apart",
+        description="weight of finding the caption by what the discriminator sees; more heeds it",
     )
     pixel_weight: float = Field(
         default=0.0,
@@ -142,14 +133,23 @@ class TextToImage(Latent[TextToImageOptions]):
         residual, texts = o.form == "affine", o.text_width
         kind = FusionGenerator if residual else ConcatGenerator
         generator = kind(o.code, texts, channels=channels, size=o.size, width=o.width)
-        judge = Judge(texts, channels=channels, size=o.size, width=o.width, residual=residual)
+        judge = Judge(
+            texts, channels=channels, size=o.size, width=o.critic_width, residual=residual
+        )
         if not residual:  # without norms, DCGAN's small weights let next to nothing through
             initialise(generator)
             initialise(judge)
         text = TextEncoder(texts, layers=o.text_layers, longest=o.text_bytes)
         self.painter = Painter(text, generator, augmented=texts if o.augmentation else 0)
         self.critic = Discriminator(judge, options)
-        self.pictures = PictureEncoder(channels, o.size, o.text_width, base=o.encoder_width)
+        self.heard = Heard(_HEARD, texts)
+
+    @property
+    def eyes(self) -> Eyes:
+        """Where the discriminator begins, which learns to see with the text encoder."""
+        judge = self.critic.network
+        assert isinstance(judge, Judge)
+        return judge.eyes
 
     @classmethod
     def data(cls, options: TextToImageOptions) -> Mapping[str, object]:
@@ -162,7 +162,7 @@ class TextToImage(Latent[TextToImageOptions]):
         making = self.critic.optimizer(Optimizer(lr=1e-4, betas=(0.0, 0.9)))
         judging = self.critic.optimizer(Optimizer(lr=4e-4, betas=(0.0, 0.9)))
         makers = [m for m in (painter.generator, painter.augmentation) if m is not None]
-        readers = [painter.text, self.pictures]
+        readers = [painter.text, self.eyes]
         return [
             Phase("encoder", readers, self.encoder_losses, reading, until=since),
             Phase("generator", makers, self.generator_losses, making, since=since),
@@ -178,12 +178,9 @@ class TextToImage(Latent[TextToImageOptions]):
     def encoder_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Let every picture of the batch find its caption, and every caption its picture."""
         _check_count(batch)
-        captions, images = list(batch.texts["text"]), batch["image"]
-        if self.options.reworded:
-            captions += reworded(captions, draws(batch.seeds, 2, _REWORDED))
-        texts, pictures = self.painter.text.read(captions), self.pictures(images)
-        same = alike(captions, images)
-        loss, found = matching_loss(texts, pictures, same, self.pictures.sharpness)
+        captions, images = batch.texts["text"], batch["image"]
+        texts, (_, sees) = self.painter.text.read(captions), self.eyes(images)
+        loss, found = matching_loss(texts, sees, alike(captions, images), self.eyes.sharpness)
         step.log(found=found)
         return {"matching": loss}
 
@@ -195,15 +192,11 @@ class TextToImage(Latent[TextToImageOptions]):
         if o.pixel_weight:
             # Squared: a median of pictures on one ground is that ground, where tanh lets go.
             terms["pixel"] = o.pixel_weight * F.mse_loss(fake.float(), real.float())
-        if o.alignment:
-            same = alike(batch.texts["text"], real)
-            seen = self.pictures(fake)
-            loss, found = matching_loss(texts, seen, same, self.pictures.sharpness)
-            terms["alignment"] = o.alignment * loss
-            step.log(found=found)
         judged = step.images >= o.adversarial_since
         if judged:
-            terms["adversarial"] = self.critic.generator_loss(fake, real, batch, given=[texts])
+            terms["adversarial"] = self.critic.generator_loss(
+                fake, real, batch, given=[texts], auxiliary=self.contrast(batch, texts, step)
+            )
         if o.augmentation:
             terms["divergence"] = o.augmentation * divergence
         partners = self.partners(batch, texts, _BETWEEN) if o.interpolate and judged else None
@@ -217,7 +210,7 @@ class TextToImage(Latent[TextToImageOptions]):
     def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         o, real, texts = self.options, batch["image"], self.texts(batch, step)
         fake = step.recall("fake", lambda: self.fakes(batch, texts)[0])
-        wrong = self.wrong(batch, texts) if o.wrong_weight else None
+        wrong = self.partners(batch, texts, _WRONG) if o.wrong_weight else None
         terms = {
             "image": self.critic.discriminator_loss(
                 real,
@@ -226,11 +219,12 @@ class TextToImage(Latent[TextToImageOptions]):
                 given=[texts],
                 mismatched=() if wrong is None else [wrong],
                 mismatched_share=o.wrong_weight,
+                auxiliary=self.contrast(batch, texts, step),
             )
         }
+        self.heard.keep(texts)
         if o.matching_penalty and o.form == "affine":
-            # forward() goes around what compiled the network, which is differentiated twice here.
-            slope = matching_penalty(self.critic.network.forward, real, texts, o.matching_power)
+            slope = matching_penalty(self.critic.uncompiled, real, texts, o.matching_power)
             terms["slope"] = o.matching_penalty * slope
         return terms
 
@@ -238,27 +232,23 @@ class TextToImage(Latent[TextToImageOptions]):
         """Return what the batch's captions say, (N, D)."""
         return step.recall("texts", lambda: self.painter.text.read(batch.texts["text"]))
 
-    def wrong(self, batch: Batch, texts: Tensor) -> Tensor | None:
-        """Return what captions say (N, D) that belong to others, or differ from these in a word.
+    def contrast(
+        self, batch: Batch, texts: Tensor, step: Step
+    ) -> Callable[[Tensor], Tensor] | None:
+        """Return a loss of what is seen (N, D): it is to find its text among all heard lately.
 
-        None where all say the same.
+        Source: Zhang et al. 2021, arXiv:2101.04702, section 4.2, for sentences.
         """
-        if not self.options.reworded:
-            return self.partners(batch, texts, _WRONG)
-        _check_count(batch)
-        captions = batch.texts["text"]
-        places = others(captions, draws(batch.seeds, 1, _WRONG)[:, 0])
-        if places is None:
+        if not self.options.contrast:
             return None
-        chances = draws(batch.seeds, 3, _REWORDED)
-        changed = reworded(captions, chances[:, :2])
-        picked = [
-            near if near != own and chance < self.options.reworded else captions[place]
-            for own, near, chance, place in zip(
-                map(plain, captions), changed, chances[:, 2].tolist(), places.tolist(), strict=True
-            )
-        ]
-        return self.painter.text.read(picked)
+        all_texts, same = self.heard.beside(texts, alike(batch.texts["text"], batch["image"]))
+
+        def loss(sees: Tensor) -> Tensor:
+            lost, found = matching_loss(all_texts, sees, same, self.eyes.sharpness)
+            step.log(found=found)
+            return self.options.contrast * lost
+
+        return loss
 
     def partners(self, batch: Batch, texts: Tensor, stream: int) -> Tensor | None:
         """Return for each of the texts (N, D) one of the batch that says something else."""

@@ -140,13 +140,19 @@ class HalvingBlock(nn.Module):
         return out
 
 
-class Judge(nn.Module):
-    """Scores pictures with texts, (N, 1): the text stands beside each place of the 4×4 features.
+class Eyes(nn.Module):
+    """Sees in pictures (N, C, S, S) what captions say of them.
+
+    Returns features (N, F, 4, 4), and the same numbers as texts have, (N, D): what they are to be
+    near to.
 
     Args:
+        texts: D.
         residual: DF-GAN's blocks; False: DCGAN's layers with batch norm, as Reed et al. have it.
 
-    Source: Tao et al. 2022, section 3.3; Reed et al. 2016, figure 2.
+    Attributes:
+        sharpness: the logarithm of what cosines are multiplied by, learned as in CLIP (Radford
+            et al. 2021, arXiv:2103.00020).
     """
 
     def __init__(self, texts: int, *, channels: int, size: int, width: int, residual: bool) -> None:
@@ -155,24 +161,54 @@ class Judge(nn.Module):
         if residual:
             first = nn.Conv2d(channels, widths[0], 3, 1, 1)
             blocks = (HalvingBlock(*pair) for pair in pairwise([widths[0], *widths]))
-            self.look = nn.Sequential(first, *blocks)
-            self.tell: nn.Module = nn.Identity()
-            told, inner = texts, 2 * width
-            self.compare: nn.Module = nn.Conv2d(widths[-1] + told, inner, 3, 1, 1, bias=False)
+            self.look = nn.Sequential(first, *blocks, nn.LeakyReLU(0.2))
         else:
             self.look = _strided([channels, *widths])
+        self.features = widths[-1]
+        self.say = nn.Linear(widths[-1] * 16, texts)
+        self.sharpness = nn.Parameter(torch.tensor(math.log(10)))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features: Tensor = self.look(images)
+        return features, self.say(features.flatten(1))
+
+
+class Judge(nn.Module):
+    """Scores pictures with texts, (N, 1), and says what it sees in them, (N, D).
+
+    The text stands beside each place of the 4×4 features, and what is seen speaks for the text that
+    it is near to.
+
+    Args:
+        residual: as for ``Eyes``.
+
+    Source: Tao et al. 2022, section 3.3; Reed et al. 2016, figure 2; the projection Miyato and
+    Koyama 2018, arXiv:1802.05637, eq. 3.
+    """
+
+    def __init__(self, texts: int, *, channels: int, size: int, width: int, residual: bool) -> None:
+        super().__init__()
+        self.eyes = Eyes(texts, channels=channels, size=size, width=width, residual=residual)
+        features = self.eyes.features
+        if residual:
+            self.tell: nn.Module = nn.Identity()
+            told, inner = texts, 2 * width
+            self.compare: nn.Module = nn.Conv2d(features + told, inner, 3, 1, 1, bias=False)
+        else:
             self.tell = nn.Sequential(nn.Linear(texts, _TOLD), nn.LeakyReLU(0.2, True))
-            told, inner = _TOLD, widths[-1]
+            told, inner = _TOLD, features
             self.compare = nn.Sequential(
-                nn.Conv2d(widths[-1] + told, inner, 1, bias=False), nn.BatchNorm2d(inner)
+                nn.Conv2d(features + told, inner, 1, bias=False), nn.BatchNorm2d(inner)
             )
         self.score = nn.Sequential(nn.LeakyReLU(0.2, True), nn.Conv2d(inner, 1, 4))
 
-    def forward(self, images: Tensor, texts: Tensor) -> Tensor:
-        seen = self.look(images)  # (N, F, 4, 4)
-        told = self.tell(texts)[..., None, None].expand(-1, -1, *seen.shape[2:])
-        scores: Tensor = self.score(self.compare(torch.cat([seen, told.to(seen.dtype)], 1)))
-        return scores.flatten(1)
+    def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        features, sees = self.eyes(images)
+        told = self.tell(texts)[..., None, None].expand(-1, -1, *features.shape[2:])
+        beside = self.compare(torch.cat([features, told.to(features.dtype)], 1))
+        speaks = (sees * texts.to(sees.dtype)).mean(1, keepdim=True)
+        scores: Tensor = self.score(beside).flatten(1) + speaks
+        return scores, sees
 
 
 def _strided(widths: list[int]) -> nn.Sequential:

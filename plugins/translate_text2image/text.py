@@ -19,6 +19,9 @@ _EMPTY = 256  # behind a caption's end
 _TOKENS = 257
 _SHARPEST = math.log(100)  # as in CLIP, too
 _NEAR = 7  # bytes that are looked at together at first
+_LEAST = 0.1  # of the mean variance, which is added to all: noise is not to be heard as the rest
+_FOLLOWED = 0.01  # of the moments, by each batch
+_SAME = 0.999  # cosine of two texts of which one is the other, in another batch
 _STEP = 16  # lengths are multiples of it, so that compiled networks see few of them
 
 
@@ -64,6 +67,7 @@ class TextEncoder(nn.Module):
         self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
+        self.white = Whitening(width)
 
     def read(self, captions: Sequence[str]) -> Tensor:
         """Return what N strings say: (N, width)."""
@@ -81,7 +85,7 @@ class TextEncoder(nn.Module):
             x = layer(x, there)
         shares = there / there.sum(1, keepdim=True).clamp(min=1)  # an empty caption has none
         told: Tensor = self.out((self.norm(x) * shares[..., None].to(x.dtype)).sum(1))
-        return rescaled(told.float())
+        return rescaled(self.white(told))
 
 
 def rescaled(texts: Tensor) -> Tensor:
@@ -112,34 +116,76 @@ class Layer(nn.Module):
         return out
 
 
-class PictureEncoder(nn.Module):
-    """What captions learn from: pictures (N, C, S, S) to (N, width), the same numbers as theirs.
+class Whitening(nn.Module):
+    """Gives numbers (N, D) a mean of 0 and a covariance of nearly 1: as many, in fp32.
 
-    Args:
-        size: S, at least 8.
-        base: channels after the first halving; they double to eight times as many.
+    A few directions of a text encoder hold most of what it says, such as colours, and the others
+    the details. Here all are heard alike. While it learns, it follows the moments, which no
+    gradient goes through; then they stand still.
 
-    Attributes:
-        sharpness: the logarithm of what cosines are multiplied by, learned as in CLIP (Radford
-            et al. 2021, arXiv:2103.00020).
+    Source: Huang et al. 2018, arXiv:1804.08450, here with running moments and Cholesky factors, as
+    captions are fewer in a batch than numbers; of sentences, Su et al. 2021, arXiv:2103.15316.
     """
 
-    def __init__(self, channels: int, size: int, width: int, *, base: int = 32) -> None:
-        super().__init__()
-        parts: list[nn.Module] = []
-        ins, level = channels, 0
-        while size > 4:
-            outs = base * min(2**level, 8)
-            parts += [nn.Conv2d(ins, outs, 4, 2, 1, bias=False), nn.BatchNorm2d(outs)]
-            parts.append(nn.LeakyReLU(0.2, True))
-            ins, size, level = outs, size // 2, level + 1
-        self.layers = nn.Sequential(*parts)
-        self.out = nn.Linear(ins * size**2, width)
-        self.sharpness = nn.Parameter(torch.tensor(math.log(10)))
+    mean: Tensor
+    covariance: Tensor
+    seen: Tensor
 
-    def forward(self, images: Tensor) -> Tensor:
-        seen: Tensor = self.out(self.layers(images).flatten(1))
-        return seen
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("covariance", torch.eye(width))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))  # batches
+
+    def forward(self, texts: Tensor) -> Tensor:
+        texts = texts.float()
+        if self.training:
+            self.follow(texts.detach())
+        covariance = self.covariance.float()
+        least = _LEAST * covariance.diagonal().mean() + 1e-6  # where all that is said is the same
+        factor = torch.linalg.cholesky(covariance + least * torch.eye(len(covariance)).to(least))
+        apart = texts - self.mean.float()
+        white: Tensor = torch.linalg.solve_triangular(factor, apart.T, upper=False).T
+        return white
+
+    @torch.no_grad()
+    def follow(self, texts: Tensor) -> None:
+        """Take texts (N, D) into the moments."""
+        self.seen += 1
+        share = torch.clamp(1 / self.seen, min=_FOLLOWED)
+        away, inner = texts.mean(0) - self.mean, texts - texts.mean(0)
+        with torch.autocast(texts.device.type, enabled=False):
+            here = inner.T @ inner / len(texts) + (1 - share) * torch.outer(away, away)
+        self.mean += share * away
+        self.covariance.lerp_(here, share)
+
+
+class Heard(nn.Module):
+    """The last texts that the discriminator was shown, (K, D), with which pictures are compared.
+
+    Source: the memory of Wang et al. 2019, arXiv:1912.06798, here of texts that do not change.
+    """
+
+    texts: Tensor
+
+    def __init__(self, count: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("texts", torch.zeros(count, width))
+
+    @torch.no_grad()
+    def keep(self, texts: Tensor) -> None:
+        """Let (N, D) take the place of the oldest."""
+        self.texts.copy_(torch.cat([self.texts, texts])[-len(self.texts) :])
+
+    def beside(self, texts: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
+        """Return texts (N, D) with those heard behind them, and which belong together, (N + K, N).
+
+        Args:
+            same: (N, N), which of the N do.
+        """
+        cosines = F.normalize(self.texts, dim=1) @ F.normalize(texts.float(), dim=1).T
+        empty = ~self.texts.any(1, keepdim=True)  # so early that there is nothing yet
+        return torch.cat([texts, self.texts]), torch.cat([same, (cosines > _SAME) | empty])
 
 
 def alike(captions: Sequence[str], images: Tensor) -> Tensor:
@@ -200,24 +246,3 @@ def others(captions: Sequence[str], chance: Tensor) -> Tensor | None:
         places = [place for place, other in enumerate(texts) if other != text]
         found.append(places[int(share * len(places))])
     return torch.tensor(found)
-
-
-def reworded(captions: Sequence[str], chances: Tensor) -> list[str]:
-    """Return each caption with one word replaced by that of another, in the same place.
-
-    The other one has as many words. Where there is none that differs, a caption stays as it is.
-
-    Args:
-        chances: (N, 2) in [0, 1), which of the others, and which of the words that differ.
-    """
-    texts = [plain(caption).split() for caption in captions]
-    changed = []
-    for words, (which, where) in zip(texts, chances.tolist(), strict=True):
-        near = [other for other in texts if len(other) == len(words) and other != words]
-        if near:
-            other = near[int(which * len(near))]
-            places = [n for n, (a, b) in enumerate(zip(words, other, strict=True)) if a != b]
-            place = places[int(where * len(places))]
-            words = [*words[:place], other[place], *words[place + 1 :]]
-        changed.append(" ".join(words))
-    return changed
