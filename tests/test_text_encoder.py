@@ -157,6 +157,18 @@ def test_texts_become_alike_in_all_directions() -> None:
     assert variances.max() / variances.min() < 4 < 40 < apart.max() / apart.min()
 
 
+def test_what_other_processes_hear_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
+    alone, together, heard = Whitening(3).train(), Whitening(3).train(), Heard(12, 3)
+    alone(torch.cat([ours, theirs]))
+    monkeypatch.setattr("translate_text2image.text.gathered", lambda x: torch.cat([x, theirs]))
+    together(ours)
+    heard.keep(ours)
+    assert torch.allclose(together.covariance, alone.covariance)
+    assert torch.allclose(together.mean, alone.mean)
+    assert torch.equal(heard.texts, torch.cat([ours, theirs]))
+
+
 def test_pictures_are_compared_with_texts_heard_before() -> None:
     heard, here = Heard(5, 2), torch.tensor([[2.0, 0.0], [0.0, 2.0]])
     same = torch.tensor([[True, False], [False, True]])

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from translate.losses import gathered
+
 _BYTES = 256
 _EMPTY = 256  # behind a caption's end
 _TOKENS = 257
@@ -140,7 +142,7 @@ class Whitening(nn.Module):
     def forward(self, texts: Tensor) -> Tensor:
         texts = texts.float()
         if self.training:
-            self.follow(texts.detach())
+            self.follow(gathered(texts.detach()))
         covariance = self.covariance.float()
         least = _LEAST * covariance.diagonal().mean() + 1e-6  # where all that is said is the same
         factor = torch.linalg.cholesky(covariance + least * torch.eye(len(covariance)).to(least))
@@ -174,8 +176,8 @@ class Heard(nn.Module):
 
     @torch.no_grad()
     def keep(self, texts: Tensor) -> None:
-        """Let (N, D) take the place of the oldest."""
-        self.texts.copy_(torch.cat([self.texts, texts])[-len(self.texts) :])
+        """Let (N, D), and those of all other processes, take the place of the oldest."""
+        self.texts.copy_(torch.cat([self.texts, gathered(texts)])[-len(self.texts) :])
 
     def beside(self, texts: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
         """Return texts (N, D) with those heard behind them, and which belong together, (N + K, N).

@@ -17,7 +17,7 @@ from translate.losses.penalties import (
     matching_penalty,
     r1_penalty,
 )
-from translate.losses.pool import ImagePool
+from translate.losses.pool import ImagePool, gathered
 from translate.losses.precision import l1
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Wasserstein",
     "band_distance",
     "frequency_bands",
+    "gathered",
     "gradient_penalty",
     "l1",
     "local_penalty",
