@@ -131,23 +131,23 @@ class Whitening(nn.Module):
 
     mean: Tensor
     covariance: Tensor
+    factor: Tensor
     seen: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("covariance", torch.eye(width))
+        # Of the covariance, but unlike that as good in fp16: it can always be solved for.
+        self.register_buffer("factor", torch.eye(width))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))  # batches
 
     def forward(self, texts: Tensor) -> Tensor:
         texts = texts.float()
         if self.training:
             self.follow(gathered(texts.detach()))
-        covariance = self.covariance.float()
-        least = _LEAST * covariance.diagonal().mean() + 1e-6  # where all that is said is the same
-        factor = torch.linalg.cholesky(covariance + least * torch.eye(len(covariance)).to(least))
-        apart = texts - self.mean.float()
-        white: Tensor = torch.linalg.solve_triangular(factor, apart.T, upper=False).T
+        apart = (texts - self.mean.float()).T
+        white: Tensor = torch.linalg.solve_triangular(self.factor.float(), apart, upper=False).T
         return white
 
     @torch.no_grad()
@@ -160,6 +160,10 @@ class Whitening(nn.Module):
             here = inner.T @ inner / len(texts) + (1 - share) * torch.outer(away, away)
         self.mean += share * away
         self.covariance.lerp_(here, share)
+        least = _LEAST * self.covariance.diagonal().mean() + 1e-6  # where all say the same
+        ridge = least * torch.eye(len(here)).to(least)
+        factor, _ = torch.linalg.cholesky_ex(self.covariance + ridge)  # waits for no GPU
+        self.factor.copy_(factor)
 
 
 class Heard(nn.Module):
