@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from functools import partialmethod
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
+import test_text2image
 from test_players import batch, pair, trainer
 from translate.networks import ResnetGenerator, features
 from translate.training.loop import Trainer
+from translate.training.settings import TrainingSettings
 
 
 @pytest.fixture
@@ -50,6 +53,22 @@ def same_weights(adversarial: str) -> None:
 def test_compiled_networks_learn_what_others_do(adversarial: str) -> None:
     """A penalty's gradient has a gradient itself, which a compiled graph has not."""
     same_weights(adversarial)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("options", [{}, {"adversarial": "non-saturating", "r1": 1.0}])
+def test_a_part_that_is_compiled_by_itself_can_be_penalised(options: dict[str, Any]) -> None:
+    """The eyes of the discriminator learn in a stage of their own."""
+    losses = []
+    for compiled in (False, True):
+        made = test_text2image.method(**options)
+        settings = TrainingSettings(images=64, batch_size=4, precision="fp32")
+        subject = Trainer(made, settings, torch.device("cpu"), torch.float32)
+        if compiled:
+            subject.compile()
+        steps = [subject.step([[test_text2image.batch(4, 4 * n)]]) for n in range(4)]
+        losses.append(float(steps[-1]["discriminator/image"]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")

@@ -478,7 +478,7 @@ def test_without_augmentation_pictures_are_as_they_were() -> None:
     assert torch.equal(seen[0], torch.cat([real, fake]))
 
 
-class Counting(nn.Module):
+class Brightness(nn.Module):
     """Scores pictures, and sees how bright they are."""
 
     def __init__(self) -> None:
@@ -491,7 +491,7 @@ class Counting(nn.Module):
 
 @pytest.mark.parametrize("options", [{}, {"relativistic": True}, {"r1": 1.0}])
 def test_what_else_a_network_sees_can_be_learned_from(options: dict[str, Any]) -> None:
-    critic = judge(Counting(), **options)
+    critic = judge(Brightness(), **options)
     real, fake, batch = pictures()
     seen: list[Tensor] = []
 
@@ -506,3 +506,10 @@ def test_what_else_a_network_sees_can_be_learned_from(options: dict[str, Any]) -
         assert torch.equal(seen.pop(), wanted.mean((1, 2, 3)))
     assert torch.equal(critic(real), critic.network(real)[0])
     assert torch.equal(critic.uncompiled(real), critic(real))
+
+
+def test_what_nobody_sees_cannot_be_learned_from() -> None:
+    real, fake, batch = pictures()
+    for losses in (judge().discriminator_loss, judge().generator_loss):
+        with pytest.raises(ValueError, match="returns scores alone"):
+            losses(real, fake, batch, auxiliary=lambda sees: sees.sum())

@@ -101,9 +101,14 @@ def test_equal_captions_and_equal_pictures_are_alike() -> None:
     assert torch.equal(same, wanted)
 
 
-def loss_of(texts: Tensor, pictures: Tensor, same: Tensor | None = None) -> tuple[float, float]:
+def loss_of(
+    texts: Tensor,
+    pictures: Tensor,
+    same: Tensor | None = None,
+    sharpest: float = 10,
+) -> tuple[float, float]:
     same = torch.eye(len(texts), dtype=torch.bool) if same is None else same
-    loss, found = matching_loss(texts, pictures, same, torch.tensor(math.log(10.0)))
+    loss, found = matching_loss(texts, pictures, same, torch.tensor(math.log(sharpest)))
     return float(loss), float(found)
 
 
@@ -155,6 +160,50 @@ def test_texts_become_alike_in_all_directions() -> None:
     variances = torch.linalg.eigvalsh(made.T.cov())
     apart = torch.linalg.eigvalsh(fresh.T.cov())
     assert variances.max() / variances.min() < 4 < 40 < apart.max() / apart.min()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rounding_parts_no_texts(dtype: torch.dtype) -> None:
+    own = torch.eye(20, dtype=torch.bool)
+    texts, heard = encoder().read([f"caption {n}" for n in range(20)]).detach(), Heard(40, 32)
+    heard.keep(texts)
+    with torch.autocast("cpu", dtype):
+        again = encoder().read([f"caption {n}" for n in range(20)] + ["a longer one" * 9])[:20]
+        _, same = heard.beside(again, own)
+        loss, found = matching_loss(texts, again, own, torch.tensor(math.log(100)))
+    assert torch.equal(same[-20:], own)
+    assert float(loss.detach()) == pytest.approx(loss_of(texts, texts, sharpest=100)[0], rel=1e-3)
+    assert float(found) == 1
+
+
+@torch.no_grad()
+def test_whitening_survives_fp16() -> None:
+    torch.manual_seed(0)
+    white, strong = Whitening(8).train(), torch.tensor([300.0, *[1.0] * 7])
+    for _ in range(100):
+        white(strong * torch.randn(16, 8))
+    texts = strong * torch.randn(50, 8)
+    wanted = white.eval()(texts)
+    stored = Whitening(8).eval()
+    stored.load_state_dict({k: fp16(v) for k, v in white.state_dict().items()})
+    assert torch.cosine_similarity(stored(texts), wanted).min() > 0.999
+    with torch.enable_grad():  # read twice before gradients flow
+        white.train()
+        texts.requires_grad_()
+        (white(texts) + white(texts)).sum().backward()
+
+
+def fp16(x: Tensor) -> Tensor:
+    return x.half() if x.is_floating_point() else x
+
+
+@pytest.mark.parametrize("size", [8, 28, 40, 64])
+@torch.no_grad()
+def test_eyes_see_pictures_of_any_size(size: int) -> None:
+    eyes = Eyes(32, channels=3, size=size, width=4, residual=False)
+    features, sees = eyes(torch.zeros(2, 3, size, size))
+    assert features.shape == (2, eyes.features, 4, 4)
+    assert sees.shape == (2, 32)
 
 
 def test_what_other_processes_hear_counts(monkeypatch: pytest.MonkeyPatch) -> None:

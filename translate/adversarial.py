@@ -202,9 +202,10 @@ class Discriminator(nn.Module):
     def uncompiled(self, x: Tensor, *given: Tensor) -> Tensor:
         """Return the scores where they are differentiated twice, which compiled graphs cannot be.
 
-        To call the network's ``forward`` goes around what compiled it.
+        Neither the network nor a part of it that is compiled by itself is run as such.
         """
-        return self._scored(self.network.forward(x, *given), x)[0]
+        with torch.compiler.set_stance("force_eager"):
+            return self.forward(x, *given)
 
     def _scored(self, out: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return scores, and what else the network sees."""
@@ -234,7 +235,10 @@ class Discriminator(nn.Module):
                 second kind of fakes (Reed et al. 2016, arXiv:1605.05396, section 4.2).
             mismatched_share: of that kind among all fakes, in [0, 1].
             auxiliary: a further loss, of what else the network sees in the real pictures (Odena et
-                al. 2016, arXiv:1610.09585).
+                al. 2016, arXiv:1610.09585, there of the fakes, too).
+
+        Raises:
+            ValueError: if there is one, and the network returns scores alone.
         """
         seen_real, real_given = self._seen(real.detach(), batch, given, _REAL)
         seen_fake, fake_given = self._seen(fake.detach().to(real.dtype), batch, given, _FAKE)
@@ -251,8 +255,7 @@ class Discriminator(nn.Module):
         loss = self.objective.discriminator(
             real_scores, fake_scores, *wrong_scores, share=mismatched_share
         )
-        if auxiliary is not None and sees is not None:
-            loss = loss + auxiliary(sees)
+        loss = loss + _further(auxiliary, sees)
         penalty = self._penalty(seen_real, seen_fake, batch, real_given)
         return loss if penalty is None else loss + penalty
 
@@ -273,6 +276,9 @@ class Discriminator(nn.Module):
             batch: whose samples they are.
             given: conditions of both.
             auxiliary: a further loss, of what else the network sees in the fakes.
+
+        Raises:
+            ValueError: if there is one, and the network returns scores alone.
         """
         seen, its_given = self._seen(fake, batch, given, _GENERATED)
         scores, sees = self._scored(self.network(seen, *its_given), seen)
@@ -282,7 +288,7 @@ class Discriminator(nn.Module):
                 seen, its_given = self._seen(real, batch, given, _REAL)
                 real_scores = [self(seen, *its_given)]
         loss = self.objective.generator(scores, *real_scores)
-        return loss if auxiliary is None or sees is None else loss + auxiliary(sees)
+        return loss + _further(auxiliary, sees)
 
     def _score_all(
         self, seen: Sequence[tuple[Tensor, list[Tensor]]]
@@ -390,6 +396,14 @@ class Discriminator(nn.Module):
         """Return the scores as a function of pictures alone, in fp32."""
         fixed = [wide(g.detach()) if g.is_floating_point() else g for g in given]
         return lambda x: self.uncompiled(x, *fixed)
+
+
+def _further(auxiliary: Callable[[Tensor], Tensor] | None, sees: Tensor | None) -> Tensor | float:
+    if auxiliary is None:
+        return 0.0
+    if sees is None:
+        raise ValueError("there is nothing for an auxiliary loss: the network returns scores alone")
+    return auxiliary(sees)
 
 
 def make_objective(options: AdversarialOptions) -> Objective | Equilibrium:

@@ -1,7 +1,8 @@
 """A conditional GAN of captions: Reed et al. 2016, arXiv:1605.05396, and Tao et al. 2022's DF-GAN.
 
-First the text encoder learns to tell which caption belongs to which picture, and then a generator
-and a discriminator learn with what it has learned, while it stands still.
+First the text encoder and the discriminator's eyes learn to tell which caption belongs to which
+picture, and then a generator and the discriminator learn with what it has learned, while the text
+encoder stands still.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _AROUND = 1  # of normal noise; the codes' is 0
 
 
 class TextToImageOptions(AdversarialOptions):
-    """The defaults are DF-GAN's, with networks that a CPU can train."""
+    """The defaults are DF-GAN's and, of contrast, XMC-GAN's, with networks that a CPU can train."""
 
     adversarial: Adversarial = Field(
         default="hinge", description="the objective of both players; all but began"
@@ -109,6 +110,12 @@ class TextToImageOptions(AdversarialOptions):
     def _something_teaches_at_first(self) -> TextToImageOptions:
         if self.adversarial_since > self.encoder_images and not self.pixel_weight:
             raise ValueError("adversarial_since: without pixel_weight nothing teaches until then")
+        return self
+
+    @model_validator(mode="after")
+    def _eyes_stay_open(self) -> TextToImageOptions:
+        if self.adversarial == "wgan":
+            raise ValueError("wgan clips what the first stage has learned; wgan-gp does not")
         return self
 
     @model_validator(mode="after")
@@ -222,7 +229,8 @@ class TextToImage(Latent[TextToImageOptions]):
                 auxiliary=self.contrast(batch, texts, step),
             )
         }
-        self.heard.keep(texts)
+        if o.contrast:
+            self.heard.keep(texts)
         if o.matching_penalty and o.form == "affine":
             slope = matching_penalty(self.critic.uncompiled, real, texts, o.matching_power)
             terms["slope"] = o.matching_penalty * slope
@@ -237,7 +245,7 @@ class TextToImage(Latent[TextToImageOptions]):
     ) -> Callable[[Tensor], Tensor] | None:
         """Return a loss of what is seen (N, D): it is to find its text among all heard lately.
 
-        Source: Zhang et al. 2021, arXiv:2101.04702, section 4.2, for sentences.
+        Source: Zhang et al. 2021, arXiv:2101.04702, section 4.1, for sentences.
         """
         if not self.options.contrast:
             return None

@@ -148,6 +148,7 @@ class Eyes(nn.Module):
 
     Args:
         texts: D.
+        size: S, at least 8. Where it is not a power of two, features are brought to 4×4.
         residual: DF-GAN's blocks; False: DCGAN's layers with batch norm, as Reed et al. have it.
 
     Attributes:
@@ -164,6 +165,8 @@ class Eyes(nn.Module):
             self.look = nn.Sequential(first, *blocks, nn.LeakyReLU(0.2))
         else:
             self.look = _strided([channels, *widths])
+        if size & (size - 1):
+            self.look.append(nn.AdaptiveAvgPool2d(4))
         self.features = widths[-1]
         self.say = nn.Linear(widths[-1] * 16, texts)
         self.sharpness = nn.Parameter(torch.tensor(math.log(10)))

@@ -74,7 +74,11 @@ class TextEncoder(nn.Module):
     def read(self, captions: Sequence[str]) -> Tensor:
         """Return what N strings say: (N, width)."""
         tokens = as_tokens(captions, self.longest).to(self.places.device, non_blocking=True)
-        told: Tensor = self(tokens)
+        if self.training:
+            told: Tensor = self(tokens)
+        else:  # it is small, and whitening would make rounding louder
+            with torch.autocast(tokens.device.type, enabled=False):
+                told = self(tokens)
         return told
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -147,7 +151,9 @@ class Whitening(nn.Module):
         if self.training:
             self.follow(gathered(texts.detach()))
         apart = (texts - self.mean.float()).T
-        white: Tensor = torch.linalg.solve_triangular(self.factor.float(), apart, upper=False).T
+        # A copy: the next batch changes it, maybe before this one's gradients flow.
+        factor = self.factor.float().clone()
+        white: Tensor = torch.linalg.solve_triangular(factor, apart, upper=False).T
         return white
 
     @torch.no_grad()
@@ -161,7 +167,7 @@ class Whitening(nn.Module):
         self.mean += share * away
         self.covariance.lerp_(here, share)
         least = _LEAST * self.covariance.diagonal().mean() + 1e-6  # where all say the same
-        ridge = least * torch.eye(len(here)).to(least)
+        ridge = least * torch.eye(len(here), device=least.device, dtype=least.dtype)
         factor, _ = torch.linalg.cholesky_ex(self.covariance + ridge)  # waits for no GPU
         self.factor.copy_(factor)
 
@@ -189,25 +195,29 @@ class Heard(nn.Module):
         Args:
             same: (N, N), which of the N do.
         """
-        cosines = F.normalize(self.texts, dim=1) @ F.normalize(texts.float(), dim=1).T
+        cosines = _cosines(self.texts, texts)
         empty = ~self.texts.any(1, keepdim=True)  # so early that there is nothing yet
         return torch.cat([texts, self.texts]), torch.cat([same, (cosines > _SAME) | empty])
 
 
 def alike(captions: Sequence[str], images: Tensor) -> Tensor:
-    """Return which captions say the same as which pictures', (M, N) bool on the images' device.
+    """Return which captions say the same as which pictures', (N, N) bool on the images' device.
 
     Args:
-        captions: M of them, N at least; the first N belong to the pictures.
+        captions: N of them, of as many pictures.
         images: (N, C, H, W). Where two are the same, so is what is said of them.
     """
     numbers = {text: place for place, text in enumerate(map(plain, captions))}
     said = torch.tensor([numbers[plain(text)] for text in captions], device=images.device)
     means = F.adaptive_avg_pool2d(images, 4).flatten(1)  # (N, 16 C): different pictures' differ
     shown = (means[:, None] == means).all(2)
-    same = said[:, None] == said[: len(images)]
-    same[: len(images)] |= shown
-    return same
+    return shown | (said[:, None] == said)
+
+
+def _cosines(some: Tensor, others: Tensor) -> Tensor:
+    """Return how near (M, D) are to (N, D): (M, N) in fp32, whatever the autocast around it."""
+    with torch.autocast(some.device.type, enabled=False):
+        return F.normalize(some.float(), dim=1) @ F.normalize(others.float(), dim=1).T
 
 
 def matching_loss(
@@ -217,7 +227,7 @@ def matching_loss(
 
     Args:
         texts: (M, D), M ≥ N. Row i belongs to row i of the pictures; those behind belong to none,
-            and are more wrong answers (Yuksekgonul et al. 2022, arXiv:2210.01936, section 4).
+            and are more wrong answers.
         pictures: (N, D).
         same: (M, N), which belong together as well: these are no wrong answers.
         sharpness: the logarithm of what cosines are multiplied by.
@@ -225,7 +235,7 @@ def matching_loss(
     Source: the sentences' part of DAMSM (Xu et al. 2018, arXiv:1711.10485, eq. 10 to 12), which
     takes the place of Reed et al.'s structured joint embedding.
     """
-    cosines = F.normalize(texts.float(), dim=1) @ F.normalize(pictures.float(), dim=1).T
+    cosines = _cosines(texts, pictures)
     own = torch.eye(*cosines.shape, dtype=torch.bool, device=texts.device)
     scores = sharpness.clamp(max=_SHARPEST).exp() * cosines
     scores = scores.masked_fill(same & ~own, -torch.inf)
