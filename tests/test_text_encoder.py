@@ -171,6 +171,7 @@ def test_rounding_parts_no_texts(dtype: torch.dtype) -> None:
         again = encoder().read([f"caption {n}" for n in range(20)] + ["a longer one" * 9])[:20]
         _, same = heard.beside(again, own)
         loss, found = matching_loss(texts, again, own, torch.tensor(math.log(100)))
+    assert (again - texts).abs().max() < 1e-4
     assert torch.equal(same[-20:], own)
     assert float(loss.detach()) == pytest.approx(loss_of(texts, texts, sharpest=100)[0], rel=1e-3)
     assert float(found) == 1
