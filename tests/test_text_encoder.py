@@ -198,13 +198,18 @@ def fp16(x: Tensor) -> Tensor:
     return x.half() if x.is_floating_point() else x
 
 
+@pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("size", [8, 28, 40, 64])
 @torch.no_grad()
-def test_eyes_see_pictures_of_any_size(size: int) -> None:
-    eyes = Eyes(32, channels=3, size=size, width=4, residual=False)
-    features, sees = eyes(torch.zeros(2, 3, size, size))
+def test_eyes_see_pictures_of_any_size_and_strength(size: int, residual: bool) -> None:
+    torch.manual_seed(0)
+    eyes = Eyes(32, channels=3, size=size, width=4, residual=residual).eval()
+    for parameter in eyes.parameters():
+        parameter.mul_(20)  # as they grow while only directions count
+    features, sees = eyes(torch.rand(2, 3, size, size))
     assert features.shape == (2, eyes.features, 4, 4)
-    assert sees.shape == (2, 32)
+    assert features.square().mean((1, 2, 3)).tolist() == pytest.approx([1, 1], rel=1e-3)
+    assert sees.norm(dim=1).tolist() == pytest.approx([math.sqrt(32)] * 2, rel=1e-3)
 
 
 def test_what_other_processes_hear_counts(monkeypatch: pytest.MonkeyPatch) -> None:

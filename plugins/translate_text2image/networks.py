@@ -144,7 +144,8 @@ class Eyes(nn.Module):
     """Sees in pictures (N, C, S, S) what captions say of them.
 
     Returns features (N, F, 4, 4), and the same numbers as texts have, (N, D): what they are to be
-    near to.
+    near to. Both are brought to one size for each picture: how near they are says nothing of it, so
+    that they would grow without end, and with them the scores and slopes that are made of them.
 
     Args:
         texts: D.
@@ -172,8 +173,9 @@ class Eyes(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(math.log(10)))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        features: Tensor = self.look(images)
-        return features, self.say(features.flatten(1))
+        features = self.look(images)
+        features = features * features.square().mean((1, 2, 3), keepdim=True).add(1e-8).rsqrt()
+        return features, rescaled(self.say(features.flatten(1)))
 
 
 class Judge(nn.Module):
@@ -204,13 +206,15 @@ class Judge(nn.Module):
                 nn.Conv2d(features + told, inner, 1, bias=False), nn.BatchNorm2d(inner)
             )
         self.score = nn.Sequential(nn.LeakyReLU(0.2, True), nn.Conv2d(inner, 1, 4))
+        # In what is seen. At first batch norm makes noise of fakes, which are all alike then.
+        self.trust = nn.Parameter(torch.tensor(4.0 if residual else 0.0))
 
     def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
         features, sees = self.eyes(images)
         told = self.tell(texts)[..., None, None].expand(-1, -1, *features.shape[2:])
         beside = self.compare(torch.cat([features, told.to(features.dtype)], 1))
         speaks = (sees * texts.to(sees.dtype)).mean(1, keepdim=True)
-        scores: Tensor = self.score(beside).flatten(1) + speaks
+        scores: Tensor = self.score(beside).flatten(1) + self.trust * speaks
         return scores, sees
 
 
