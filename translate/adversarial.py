@@ -197,7 +197,7 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, *given: Tensor) -> Tensor:
         """Return the scores of (N, C, H, W): unbounded, more being more real."""
-        return self._scored(self.network(x, *given), x)[0]
+        return self._look(x, given)[0]
 
     def uncompiled(self, x: Tensor, *given: Tensor) -> Tensor:
         """Return the scores where they are differentiated twice, which compiled graphs cannot be.
@@ -207,8 +207,9 @@ class Discriminator(nn.Module):
         with torch.compiler.set_stance("force_eager"):
             return self.forward(x, *given)
 
-    def _scored(self, out: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _look(self, x: Tensor, given: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Return scores, and what else the network sees."""
+        out = self.network(x, *given)
         scores, sees = out if isinstance(out, tuple) else (out, None)
         if self.reconstructs:
             scores = -(wide(x) - wide(scores)).abs().flatten(1).mean(1)  # (N,)
@@ -281,7 +282,7 @@ class Discriminator(nn.Module):
             ValueError: if there is one, and the network returns scores alone.
         """
         seen, its_given = self._seen(fake, batch, given, _GENERATED)
-        scores, sees = self._scored(self.network(seen, *its_given), seen)
+        scores, sees = self._look(seen, its_given)
         real_scores = []
         if self.options.relativistic:
             with torch.no_grad():
@@ -296,17 +297,12 @@ class Discriminator(nn.Module):
         """Return what several kinds of pictures score with their conditions, and what is seen."""
         images = [pictures for pictures, _ in seen]
         if not self.together or any(x.shape != images[0].shape for x in images):
-            return [self._scored(self.network(x, *given), x) for x, given in seen]
+            return [self._look(x, given) for x, given in seen]
         given = [torch.cat(kinds) for kinds in zip(*(given for _, given in seen), strict=True)]
-        together, count = torch.cat(images), len(seen)
-        scores, sees = self._scored(self.network(together, *given), together)
-        return list(
-            zip(
-                scores.chunk(count),
-                [None] * count if sees is None else sees.chunk(count),
-                strict=True,
-            )
-        )
+        scores, sees = self._look(torch.cat(images), given)
+        count = len(seen)
+        parts = [None] * count if sees is None else sees.chunk(count)
+        return list(zip(scores.chunk(count), parts, strict=True))
 
     @torch.no_grad()
     def settle(self) -> None:
