@@ -95,8 +95,9 @@ def main() -> None:
                 f"  {name:10}  {new}: {colours * share:.0f} %  "
                 f"{digit}: {digits * share:.0f} %  both: {both * share:.0f} %"
             )
-        for found in (plus, minus, last, summed):
-            rows.append(np.concatenate(shown(generator, found[:16]), axis=1))
+        if given.sheet:
+            for found in (plus, minus, last, summed):
+                rows.append(np.concatenate(shown(generator, found[:16]), axis=1))
     if given.sheet:
         Image.fromarray(np.concatenate(rows).astype(np.uint8)).save(given.sheet)
 

@@ -78,6 +78,11 @@ def test_half_leaves_counts_alone() -> None:
     assert half({"n": count})["n"] is count
 
 
+def test_half_keeps_what_is_too_large_finite() -> None:
+    large = half({"w": torch.tensor([1e6, -1e6, 1.0])})["w"]
+    assert large.tolist() == [65504.0, -65504.0, 1.0]
+
+
 def test_nothing_but_the_export_takes_memory(path: Path) -> None:
     method = load_bundle(path).method
     assert all(parameter.is_meta for parameter in method.get_submodule("a2b").parameters())

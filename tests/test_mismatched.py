@@ -108,6 +108,28 @@ def test_pictures_are_scored_in_one_batch_where_nothing_mixes_them() -> None:
         assert network.calls == calls
 
 
+def test_a_network_can_compare_a_picture_again_without_looking_again() -> None:
+    real, fake, given, other = samples()
+    looked: list[int] = []
+
+    class Again(Product):
+        def forward(self, images: Tensor, given: Tensor) -> Tensor:
+            looked.append(len(images))
+            images = torch.cat([images, images[: len(given) - len(images)]])
+            return super().forward(images, given)
+
+    critics = [
+        Discriminator(network, AdversarialOptions(), compares_again=again)
+        for network, again in ((Product(), False), (Again(), True))
+    ]
+    losses = [
+        critic.discriminator_loss(real, fake, BATCH, given=[given], mismatched=[other])
+        for critic in critics
+    ]
+    assert torch.equal(*losses)
+    assert looked == [8]
+
+
 @pytest.mark.parametrize(
     "name", ["minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "dragan", "began", "hinge"]
 )

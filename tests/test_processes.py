@@ -70,6 +70,13 @@ def test_two_processes_end_where_one_ends(together: tuple[Path, Path], case: str
     assert alone["images"] == both["images"]
 
 
+def test_processes_stay_alike_where_one_has_no_wrong_captions(together: tuple[Path, Path]) -> None:
+    state = checkpoint.load(together[1] / "captions.pt")
+    assert torch.equal(*state["weights"])
+    assert not torch.equal(*state["local"])
+    torch.testing.assert_close(state["local"].mean(0), state["means"])
+
+
 def test_torchrun_trains_once_and_goes_on(tmp_path: Path) -> None:
     data, out = unpaired_folder(tmp_path / "pictures"), tmp_path / "run"
     options = "width=4 blocks=3 critic_width=4 critic_layers=1 data.size=16 data.load=20"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+import pytest
 import torch
+from numpy.typing import NDArray
 
 from translate.method import Batch
 from translate.pipeline.seeds import draws, mix, shuffled
@@ -42,6 +45,15 @@ def test_draws_of_a_sample_do_not_depend_on_the_batch() -> None:
     assert (together < 1).all()
     assert torch.equal(draws(seeds[2:], 4, stream=1)[0], together[2])
     assert not torch.equal(draws(seeds, 4, stream=2), together)
+
+
+def test_draws_stay_below_1_when_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    class High:
+        def random(self, count: int) -> NDArray[np.float64]:
+            return np.full(count, np.nextafter(1, 0))
+
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: High())
+    assert (draws(torch.tensor([5]), 3, stream=1) < 1).all()
 
 
 def test_noise_of_a_sample_does_not_depend_on_the_batch() -> None:

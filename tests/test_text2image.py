@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,12 @@ def method(**options: Any) -> TextToImage:
     "options",
     [
         {},
-        {"form": "concat", "interpolate": 1, "augmentation": 1, "adversarial": "lsgan"},
+        {
+            "form": "concat",
+            "interpolate": 1,
+            "conditioning_augmentation": 1,
+            "adversarial": "lsgan",
+        },
         {"pixel_weight": 1, "adversarial_since": 12},
         {"contrast": 0, "adversarial": "non-saturating", "r1": 1},
     ],
@@ -148,7 +154,7 @@ def test_the_encoder_learns_first_and_then_stands_still() -> None:
 
 @torch.no_grad()
 def test_a_picture_hangs_on_its_seed_and_its_caption() -> None:
-    made = method(augmentation=1, interpolate=1).eval()
+    made = method(conditioning_augmentation=1, interpolate=1).eval()
     for parameter in made.painter.generator.parameters():
         parameter.mul_(4)
     codes, conditions = made.encode(made.painter, prompts("a cat", "a dog", "A  CAT"))
@@ -191,7 +197,7 @@ def test_each_option_brings_its_term() -> None:
     names: dict[str, dict[str, Any]] = {
         "plain": {},
         "between": {"interpolate": 1},
-        "divergence": {"augmentation": 1},
+        "divergence": {"conditioning_augmentation": 1},
     }
     for name, options in names.items():
         made = method(**options)
@@ -237,10 +243,10 @@ def test_the_discriminator_sees_captions_of_others(monkeypatch: pytest.MonkeyPat
 def test_what_is_seen_is_to_find_its_caption() -> None:
     made, here = method(contrast=3, wrong_weight=0).eval(), batch()
     texts = made.texts(here, Step(0, 1))
-    made.heard.keep(-texts)
+    made.heard.keep(-texts, -here["image"])
     fake, _ = made.fakes(here, texts)
     named = alike(here.texts["text"], here["image"])
-    all_texts, same = made.heard.beside(texts, named)
+    all_texts, same = made.heard.beside(texts, here["image"], named)
     with torch.no_grad():
         wanted = [
             matching_loss(all_texts, made.eyes(images)[1], same, made.eyes.sharpness)[0]
@@ -305,7 +311,7 @@ def test_both_players_learn_from_every_objective(adversarial: str) -> None:
 
 
 def test_what_only_scores_is_no_began() -> None:
-    with pytest.raises(UsageError, match="adversarial=began"):
+    with pytest.raises(UsageError, match="began judges by how well it reconstructs"):
         method(adversarial="began")
 
 
@@ -315,6 +321,17 @@ def test_a_batch_in_which_all_say_the_same_has_no_wrong_captions() -> None:
     made = method(interpolate=1)
     assert made.generator_losses(same, Step(0, 100)).keys() == {"adversarial"}
     assert made.critic_losses(same, Step(0, 100))["image"].isfinite()
+    assert "matching" not in made.critic.report()
+
+
+def test_no_process_has_wrong_captions_where_another_has_none() -> None:
+    class Elsewhere(Step):
+        def mean(self, x: Tensor, dims: Sequence[int] | None = None) -> Tensor:
+            return x.mean() / 2  # in the other one all say the same
+
+    made = method(interpolate=1)
+    assert made.generator_losses(batch(), Elsewhere(0, 100)).keys() == {"adversarial"}
+    made.critic_losses(batch(), Elsewhere(0, 100))
     assert "matching" not in made.critic.report()
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from translate_text2image.networks import Eyes
+from translate_text2image.networks import Eyes, Judge
 from translate_text2image.text import (
     Heard,
     TextEncoder,
@@ -20,6 +20,7 @@ from translate_text2image.text import (
     matching_loss,
     others,
     plain,
+    rescaled,
 )
 
 torch.set_num_threads(1)
@@ -162,14 +163,41 @@ def test_texts_become_alike_in_all_directions() -> None:
     assert variances.max() / variances.min() < 4 < 40 < apart.max() / apart.min()
 
 
+@torch.no_grad()
+def test_next_to_nothing_stays_small() -> None:
+    torch.manual_seed(0)
+    white, strong = Whitening(4).train(), torch.tensor([3.0, 2.0, 1.0, 0.01])
+    for _ in range(300):
+        white(torch.randn(16, 4) * strong)
+    spread = white.eval()(torch.randn(4000, 4) * strong).std(0)
+    assert spread[:3].min() > 0.5
+    assert spread[3] < 0.05  # noise, which as the others it would drown these
+
+
+@torch.no_grad()
+def test_a_batch_that_overflows_leaves_the_moments_finite() -> None:
+    white = Whitening(3).train()
+    white(torch.tensor([[1.0, 2.0, torch.inf], [torch.nan, 0.0, 1.0]]))
+    assert all(moment.isfinite().all() for moment in white.buffers())
+
+
+@torch.no_grad()
+def test_what_is_read_is_white() -> None:
+    text = encoder()
+    plain = text.read(["a cat", "a dog"])
+    text.white.factor.copy_(torch.diag(torch.linspace(1, 30, 32)))
+    wanted = plain / torch.linspace(1, 30, 32)
+    assert torch.allclose(text.read(["a cat", "a dog"]), rescaled(wanted), atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_rounding_parts_no_texts(dtype: torch.dtype) -> None:
     own = torch.eye(20, dtype=torch.bool)
-    texts, heard = encoder().read([f"caption {n}" for n in range(20)]).detach(), Heard(40, 32)
-    heard.keep(texts)
+    texts, heard = encoder().read([f"caption {n}" for n in range(20)]).detach(), Heard(40, 32, 1)
+    heard.keep(texts, each(20))
     with torch.autocast("cpu", dtype):
         again = encoder().read([f"caption {n}" for n in range(20)] + ["a longer one" * 9])[:20]
-        _, same = heard.beside(again, own)
+        _, same = heard.beside(again, -each(20), own)
         loss, found = matching_loss(texts, again, own, torch.tensor(math.log(100)))
     assert (again - texts).abs().max() < 1e-4
     assert torch.equal(same[-20:], own)
@@ -212,33 +240,66 @@ def test_eyes_see_pictures_of_any_size_and_strength(size: int, residual: bool) -
     assert sees.norm(dim=1).tolist() == pytest.approx([math.sqrt(32)] * 2, rel=1e-3)
 
 
+@torch.no_grad()
+def test_scores_rise_with_what_is_seen_and_pictures_are_compared_again() -> None:
+    torch.manual_seed(0)
+    judge = Judge(32, channels=3, size=32, width=4, residual=True).eval()
+    judge.tell = Silent()
+    images, texts = torch.rand(3, 3, 32, 32), torch.randn(5, 32)
+    scores, sees = judge(images, texts)
+    assert (scores.shape, sees.shape) == ((5, 1), (3, 32))
+    seen = judge.eyes(images)[1]
+    assert torch.equal(seen, sees)
+    own, _ = judge(images, sees)  # of length √32: the mean of squares is 1
+    none, _ = judge(images, torch.zeros(3, 32))
+    assert (own - none).flatten().tolist() == pytest.approx([4.0] * 3, rel=1e-4)
+    again, _ = judge(images[:2], texts[3:])
+    assert torch.allclose(again, scores[3:], atol=1e-5)
+
+
+class Silent(torch.nn.Module):
+    def forward(self, texts: Tensor) -> Tensor:
+        return texts * 0
+
+
 def test_what_other_processes_hear_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
-    alone, together, heard = Whitening(3).train(), Whitening(3).train(), Heard(12, 3)
+    alone, together, heard = Whitening(3).train(), Whitening(3).train(), Heard(12, 3, 3)
     alone(torch.cat([ours, theirs]))
-    monkeypatch.setattr("translate_text2image.text.gathered", lambda x: torch.cat([x, theirs]))
+    more = {3: theirs, 48: torch.ones(6, 48)}
+    monkeypatch.setattr(
+        "translate_text2image.text.gathered", lambda x: torch.cat([x, more[x.shape[1]]])
+    )
     together(ours)
-    heard.keep(ours)
+    heard.keep(ours, torch.zeros(6, 3, 4, 4))
     assert torch.allclose(together.covariance, alone.covariance)
     assert torch.allclose(together.mean, alone.mean)
     assert torch.equal(heard.texts, torch.cat([ours, theirs]))
+    assert heard.known.mean(1).tolist() == [0.0] * 6 + [1.0] * 6
 
 
 def test_pictures_are_compared_with_texts_heard_before() -> None:
-    heard, here = Heard(5, 2), torch.tensor([[2.0, 0.0], [0.0, 2.0]])
-    same = torch.tensor([[True, False], [False, True]])
-    texts, together = heard.beside(here, same)
+    heard, here = Heard(5, 2, 1), torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+    same, images = torch.tensor([[True, False], [False, True]]), each(2)
+    texts, together = heard.beside(here, images, same)
     assert texts.shape == (7, 2)
     assert together[2:].all()  # nothing has been heard: none is a wrong answer
-    heard.keep(torch.tensor([[1.0, 1.0], [3.0, 0.0]]))
-    texts, together = heard.beside(here, same)
+    heard.keep(torch.tensor([[1.0, 1.0], [3.0, 0.0]]), -each(2))
+    texts, together = heard.beside(here, images, same)
     assert torch.equal(texts[:2], here)
     assert torch.equal(texts[-2:], torch.tensor([[1.0, 1.0], [3.0, 0.0]]))
     assert together.tolist() == [
         [True, False], [False, True], *[[True, True]] * 3, [False, False], [True, False],
     ]  # fmt: skip
-    heard.keep(torch.full((4, 2), 7.0))
+    heard.keep(torch.full((4, 2), 7.0), torch.cat([-each(3), images[1:]]))
+    texts, together = heard.beside(here, images, same)
     assert heard.texts.tolist() == [[3.0, 0.0], *[[7.0, 7.0]] * 4]
+    assert together[-1].tolist() == [False, True]  # another caption, but of the same picture
+
+
+def each(count: int) -> Tensor:
+    """Return pictures (N, 1, 8, 8), none of which is black or like another."""
+    return torch.arange(1.0, count + 1).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
 
 
 def test_wrong_captions_say_something_else() -> None:

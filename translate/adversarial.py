@@ -143,6 +143,8 @@ class Discriminator(nn.Module):
         options: the objective.
         reconstructs: the network maps pictures to pictures instead, and what it reconstructs well
             is real: BEGAN's.
+        compares_again: the network takes (M, ...) conditions with M ≥ N and gives M scores: those
+            behind are for the first pictures once more, which are looked at once.
 
     Attributes:
         updates: turns of the discriminator for each of the generator's that the objective asks for.
@@ -154,7 +156,12 @@ class Discriminator(nn.Module):
     updates: int
 
     def __init__(
-        self, network: nn.Module, options: AdversarialOptions, *, reconstructs: bool = False
+        self,
+        network: nn.Module,
+        options: AdversarialOptions,
+        *,
+        reconstructs: bool = False,
+        compares_again: bool = False,
     ) -> None:
         super().__init__()
         name = options.adversarial
@@ -174,7 +181,8 @@ class Discriminator(nn.Module):
                 f"adversarial=wgan-gp: bounds each picture's slope, but batch norm in {kind} mixes "
                 "pictures; choose another norm, or dragan"
             )
-        self.network, self.options, self.reconstructs = network, options, reconstructs
+        self.network, self.options = network, options
+        self.reconstructs, self.compares_again = reconstructs, compares_again
         self.objective = make_objective(options)
         self.updates = 5 if name in ("wgan", "wgan-gp") else 1
         # Batch norm would see real and fake pictures as one batch.
@@ -246,8 +254,7 @@ class Discriminator(nn.Module):
         seen = [(seen_real, real_given), (seen_fake, fake_given)]
         if mismatched:  # the same stream: real pictures are changed in the same way
             seen.append(self._seen(real.detach(), batch, mismatched, _REAL))
-        (real_scores, sees), (fake_scores, _), *rest = self._score_all(seen)
-        wrong_scores = [scores for scores, _ in rest]
+        (real_scores, fake_scores, *wrong_scores), sees = self._score_all(seen)
         self._compare("above", real_scores, fake_scores)
         if wrong_scores:
             self._compare("matching", real_scores, wrong_scores[0])
@@ -256,7 +263,8 @@ class Discriminator(nn.Module):
         loss = self.objective.discriminator(
             real_scores, fake_scores, *wrong_scores, share=mismatched_share
         )
-        loss = loss + _further(auxiliary, sees)
+        if auxiliary is not None:
+            loss = loss + _further(auxiliary, sees)
         penalty = self._penalty(seen_real, seen_fake, batch, real_given)
         return loss if penalty is None else loss + penalty
 
@@ -289,20 +297,22 @@ class Discriminator(nn.Module):
                 seen, its_given = self._seen(real, batch, given, _REAL)
                 real_scores = [self(seen, *its_given)]
         loss = self.objective.generator(scores, *real_scores)
-        return loss + _further(auxiliary, sees)
+        return loss if auxiliary is None else loss + _further(auxiliary, sees)
 
     def _score_all(
         self, seen: Sequence[tuple[Tensor, list[Tensor]]]
-    ) -> list[tuple[Tensor, Tensor | None]]:
-        """Return what several kinds of pictures score with their conditions, and what is seen."""
+    ) -> tuple[Sequence[Tensor], Tensor | None]:
+        """Return what several kinds of pictures score with their conditions.
+
+        And what else is seen in the first kind; a third is the same pictures as that.
+        """
         images = [pictures for pictures, _ in seen]
         if not self.together or any(x.shape != images[0].shape for x in images):
-            return [self._look(x, given) for x, given in seen]
+            looks = [self._look(x, given) for x, given in seen]
+            return [scores for scores, _ in looks], looks[0][1]
         given = [torch.cat(kinds) for kinds in zip(*(given for _, given in seen), strict=True)]
-        scores, sees = self._look(torch.cat(images), given)
-        count = len(seen)
-        parts = [None] * count if sees is None else sees.chunk(count)
-        return list(zip(scores.chunk(count), parts, strict=True))
+        scores, sees = self._look(torch.cat(images[:2] if self.compares_again else images), given)
+        return scores.chunk(len(seen)), None if sees is None else sees[: len(images[0])]
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -394,9 +404,7 @@ class Discriminator(nn.Module):
         return lambda x: self.uncompiled(x, *fixed)
 
 
-def _further(auxiliary: Callable[[Tensor], Tensor] | None, sees: Tensor | None) -> Tensor | float:
-    if auxiliary is None:
-        return 0.0
+def _further(auxiliary: Callable[[Tensor], Tensor], sees: Tensor | None) -> Tensor:
     if sees is None:
         raise ValueError("there is nothing for an auxiliary loss: the network returns scores alone")
     return auxiliary(sees)

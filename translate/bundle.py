@@ -132,5 +132,8 @@ def fill(network: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> No
 
 
 def half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights with their floats in fp16."""
-    return {n: t.half() if t.is_floating_point() else t for n, t in weights.items()}
+    """Return the weights with their floats in fp16; what is too large for it is its largest."""
+    most = torch.finfo(torch.float16).max
+    return {
+        n: t.clamp(-most, most).half() if t.is_floating_point() else t for n, t in weights.items()
+    }

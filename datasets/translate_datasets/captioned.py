@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -142,7 +143,7 @@ class Captioned(Pictures[CaptionedOptions]):
                 unseen=kept,
             )
             for files, kept in ((learned, False), (unseen, True))
-            for seed, file in enumerate(files[:: 1 + len(files) // _MADE])
+            for seed, file in enumerate(files[:: max(1, math.ceil(len(files) / _MADE))])
         ]
         files = [*learned, *unseen]
         return EvaluationSet(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ class TextToImageOptions(AdversarialOptions):
     """The defaults are DF-GAN's and, of contrast, XMC-GAN's, with networks that a CPU can train."""
 
     adversarial: Adversarial = Field(
-        default="hinge", description="the objective of both players; all but began"
+        default="hinge", description="the objective of both players; all but wgan and began"
     )
     form: Literal["affine", "concat"] = Field(
         default="affine",
@@ -67,7 +68,11 @@ class TextToImageOptions(AdversarialOptions):
     )
     text_layers: int = Field(default=3, ge=1, le=24, description="of the text encoder")
     text_bytes: int = Field(
-        default=128, ge=16, le=4096, description="of a caption that are read; the rest is cut off"
+        default=128,
+        ge=16,
+        le=4096,
+        multiple_of=16,
+        description="of a caption that are read; the rest is cut off",
     )
     encoder_images: int = Field(
         default=50_000, ge=0, description="images in which the text encoder learns, before all else"
@@ -93,7 +98,7 @@ class TextToImageOptions(AdversarialOptions):
     interpolate: float = Field(
         default=0.0, ge=0, le=100, description="weight of pictures of captions half way; GAN-INT"
     )
-    augmentation: float = Field(
+    conditioning_augmentation: float = Field(
         default=0.0, ge=0, le=100, description="weight that keeps drawn captions normal; 0: none is"
     )
     matching_penalty: float = Field(
@@ -113,9 +118,11 @@ class TextToImageOptions(AdversarialOptions):
         return self
 
     @model_validator(mode="after")
-    def _eyes_stay_open(self) -> TextToImageOptions:
+    def _objective_fits(self) -> TextToImageOptions:
         if self.adversarial == "wgan":
             raise ValueError("wgan clips what the first stage has learned; wgan-gp does not")
+        if self.adversarial == "began":
+            raise ValueError("began judges by how well it reconstructs pictures, not by captions")
         return self
 
     @model_validator(mode="after")
@@ -147,9 +154,10 @@ class TextToImage(Latent[TextToImageOptions]):
             initialise(generator)
             initialise(judge)
         text = TextEncoder(texts, layers=o.text_layers, longest=o.text_bytes)
-        self.painter = Painter(text, generator, augmented=texts if o.augmentation else 0)
-        self.critic = Discriminator(judge, options)
-        self.heard = Heard(_HEARD, texts)
+        augmented = texts if o.conditioning_augmentation else 0
+        self.painter = Painter(text, generator, augmented=augmented)
+        self.critic = Discriminator(judge, options, compares_again=True)
+        self.heard = Heard(_HEARD, texts, channels)
 
     @property
     def eyes(self) -> Eyes:
@@ -204,9 +212,11 @@ class TextToImage(Latent[TextToImageOptions]):
             terms["adversarial"] = self.critic.generator_loss(
                 fake, real, batch, given=[texts], auxiliary=self.contrast(batch, texts, step)
             )
-        if o.augmentation:
-            terms["divergence"] = o.augmentation * divergence
-        partners = self.partners(batch, texts, _BETWEEN) if o.interpolate and judged else None
+        if o.conditioning_augmentation:
+            terms["divergence"] = o.conditioning_augmentation * divergence
+        partners = None
+        if o.interpolate and judged:
+            partners = self.partners(batch, texts, step, _BETWEEN)
         if partners is not None:
             between = rescaled(0.5 * (texts + partners))
             fake, _ = self.fakes(batch, between)
@@ -217,7 +227,7 @@ class TextToImage(Latent[TextToImageOptions]):
     def critic_losses(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         o, real, texts = self.options, batch["image"], self.texts(batch, step)
         fake = step.recall("fake", lambda: self.fakes(batch, texts)[0])
-        wrong = self.partners(batch, texts, _WRONG) if o.wrong_weight else None
+        wrong = self.partners(batch, texts, step, _WRONG) if o.wrong_weight else None
         terms = {
             "image": self.critic.discriminator_loss(
                 real,
@@ -230,7 +240,7 @@ class TextToImage(Latent[TextToImageOptions]):
             )
         }
         if o.contrast:
-            self.heard.keep(texts)
+            self.heard.keep(texts, real)
         if o.matching_penalty and o.form == "affine":
             slope = matching_penalty(self.critic.uncompiled, real, texts, o.matching_power)
             terms["slope"] = o.matching_penalty * slope
@@ -249,7 +259,9 @@ class TextToImage(Latent[TextToImageOptions]):
         """
         if not self.options.contrast:
             return None
-        all_texts, same = self.heard.beside(texts, alike(batch.texts["text"], batch["image"]))
+        captions, images = batch.texts["text"], batch["image"]
+        same = step.recall("alike", lambda: alike(captions, images))
+        all_texts, same = self.heard.beside(texts, images, same)
 
         def loss(sees: Tensor) -> Tensor:
             lost, found = matching_loss(all_texts, sees, same, self.eyes.sharpness)
@@ -258,12 +270,18 @@ class TextToImage(Latent[TextToImageOptions]):
 
         return loss
 
-    def partners(self, batch: Batch, texts: Tensor, stream: int) -> Tensor | None:
-        """Return for each of the texts (N, D) one of the batch that says something else."""
+    def partners(self, batch: Batch, texts: Tensor, step: Step, stream: int) -> Tensor | None:
+        """Return for each of the texts (N, D) one of the batch that says something else.
+
+        None where there is no such, in this process or another one: all take the same turns.
+        """
         _check_count(batch)
         chance = draws(batch.seeds, 1, stream)[:, 0]
         places = others(batch.texts["text"], chance)
-        return None if places is None else texts[places.to(texts.device)]
+        with_partners = step.mean(torch.tensor(float(places is not None)))  # of the processes
+        if places is None or with_partners < 1:
+            return None
+        return texts[places.to(texts.device, non_blocking=True)]
 
     def fakes(self, batch: Batch, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Return the learning generator's pictures of texts, and what drawing these costs."""

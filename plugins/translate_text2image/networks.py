@@ -179,10 +179,10 @@ class Eyes(nn.Module):
 
 
 class Judge(nn.Module):
-    """Scores pictures with texts, (N, 1), and says what it sees in them, (N, D).
+    """Scores N pictures with M ≥ N texts, (M, 1), and says what it sees in them, (N, D).
 
-    The text stands beside each place of the 4×4 features, and what is seen speaks for the text that
-    it is near to.
+    Texts behind the first N are for the first pictures once more. The text stands beside each place
+    of the 4×4 features, and what is seen speaks for the text that it is near to.
 
     Args:
         residual: as for ``Eyes``.
@@ -211,9 +211,11 @@ class Judge(nn.Module):
 
     def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
         features, sees = self.eyes(images)
+        more = len(texts) - len(images)
+        features, seen = (torch.cat([x, x[:more]]) if more else x for x in (features, sees))
         told = self.tell(texts)[..., None, None].expand(-1, -1, *features.shape[2:])
         beside = self.compare(torch.cat([features, told.to(features.dtype)], 1))
-        speaks = (sees * texts.to(sees.dtype)).mean(1, keepdim=True)
+        speaks = (seen * texts.to(seen.dtype)).mean(1, keepdim=True)
         scores: Tensor = self.score(beside).flatten(1) + self.trust * speaks
         return scores, sees
 

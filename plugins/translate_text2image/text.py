@@ -54,7 +54,7 @@ class TextEncoder(nn.Module):
     Args:
         width: numbers that a caption becomes; a multiple of 32, the width of a head.
         layers: of the transformer.
-        longest: bytes of a caption that are read.
+        longest: bytes of a caption that are read; a multiple of 16.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, with norms in front (Xiong et al. 2020,
     arXiv:2002.04745); bytes as in Xue et al. 2021, arXiv:2105.13626.
@@ -62,7 +62,7 @@ class TextEncoder(nn.Module):
 
     def __init__(self, width: int = 128, *, layers: int = 3, longest: int = 128) -> None:
         super().__init__()
-        self.width, self.longest = width, longest + -longest % _STEP
+        self.width, self.longest = width, longest
         self.tokens = nn.Embedding(_TOKENS, width)
         self.places = nn.Parameter(torch.randn(self.longest, width) * 0.02)
         self.near = nn.Conv1d(width, width, _NEAR, padding=_NEAR // 2)
@@ -76,7 +76,7 @@ class TextEncoder(nn.Module):
         tokens = as_tokens(captions, self.longest).to(self.places.device, non_blocking=True)
         if self.training:
             told: Tensor = self(tokens)
-        else:  # it is small, and whitening would make rounding louder
+        else:  # beside a generator that learns in half precision: whitening makes rounding louder
             with torch.autocast(tokens.device.type, enabled=False):
                 told = self(tokens)
         return told
@@ -123,10 +123,11 @@ class Layer(nn.Module):
 
 
 class Whitening(nn.Module):
-    """Gives numbers (N, D) a mean of 0 and a covariance of nearly 1: as many, in fp32.
+    """Gives numbers (N, D) a mean of 0 and a covariance nearer to 1: as many, in fp32.
 
     A few directions of a text encoder hold most of what it says, such as colours, and the others
-    the details. Here all are heard alike. While it learns, it follows the moments, which no
+    the details. Here these are heard as loud, down to a tenth of the mean variance: what is less
+    stays small. While it learns, it follows the moments, which no
     gradient goes through; then they stand still.
 
     Source: Huang et al. 2018, arXiv:1804.08450, here with running moments and Cholesky factors, as
@@ -159,6 +160,7 @@ class Whitening(nn.Module):
     @torch.no_grad()
     def follow(self, texts: Tensor) -> None:
         """Take texts (N, D) into the moments."""
+        texts = torch.where(texts.isfinite(), texts, self.mean)  # fp16 overflows now and then
         self.seen += 1
         share = torch.clamp(1 / self.seen, min=_FOLLOWED)
         away, inner = texts.mean(0) - self.mean, texts - texts.mean(0)
@@ -175,29 +177,45 @@ class Whitening(nn.Module):
 class Heard(nn.Module):
     """The last texts that the discriminator was shown, (K, D), with which pictures are compared.
 
+    Beside each is what its picture was known by, (K, 16 C).
+
     Source: the memory of Wang et al. 2019, arXiv:1912.06798, here of texts that do not change.
     """
 
     texts: Tensor
+    known: Tensor
 
-    def __init__(self, count: int, width: int) -> None:
+    def __init__(self, count: int, width: int, channels: int) -> None:
         super().__init__()
         self.register_buffer("texts", torch.zeros(count, width))
+        self.register_buffer("known", torch.zeros(count, 16 * channels))
 
     @torch.no_grad()
-    def keep(self, texts: Tensor) -> None:
-        """Let (N, D), and those of all other processes, take the place of the oldest."""
-        self.texts.copy_(torch.cat([self.texts, gathered(texts)])[-len(self.texts) :])
+    def keep(self, texts: Tensor, images: Tensor) -> None:
+        """Let (N, D) of (N, C, H, W), and all other processes', take the place of the oldest."""
+        for memory, rows in ((self.texts, texts), (self.known, known_by(images))):
+            memory.copy_(torch.cat([memory, gathered(rows)])[-len(memory) :])
 
-    def beside(self, texts: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
+    def beside(self, texts: Tensor, images: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
         """Return texts (N, D) with those heard behind them, and which belong together, (N + K, N).
 
         Args:
-            same: (N, N), which of the N do.
+            images: the texts', (N, C, H, W).
+            same: (N, N), which of the N do, as ``alike`` says.
         """
-        cosines = _cosines(self.texts, texts)
         empty = ~self.texts.any(1, keepdim=True)  # so early that there is nothing yet
-        return torch.cat([texts, self.texts]), torch.cat([same, (cosines > _SAME) | empty])
+        heard = (_cosines(self.texts, texts) > _SAME) | _equal(self.known, known_by(images)) | empty
+        return torch.cat([texts, self.texts]), torch.cat([same, heard])
+
+
+def known_by(images: Tensor) -> Tensor:
+    """Return means over parts of pictures, (N, 16 C) in fp32: different pictures' differ."""
+    return F.adaptive_avg_pool2d(images.float(), 4).flatten(1)
+
+
+def _equal(some: Tensor, others: Tensor) -> Tensor:
+    """Return which of (M, D) are which of (N, D): (M, N)."""
+    return (some[:, None] == others).all(2)
 
 
 def alike(captions: Sequence[str], images: Tensor) -> Tensor:
@@ -208,10 +226,9 @@ def alike(captions: Sequence[str], images: Tensor) -> Tensor:
         images: (N, C, H, W). Where two are the same, so is what is said of them.
     """
     numbers = {text: place for place, text in enumerate(map(plain, captions))}
-    said = torch.tensor([numbers[plain(text)] for text in captions], device=images.device)
-    means = F.adaptive_avg_pool2d(images, 4).flatten(1)  # (N, 16 C): different pictures' differ
-    shown = (means[:, None] == means).all(2)
-    return shown | (said[:, None] == said)
+    said = torch.tensor([[numbers[plain(text)]] for text in captions])
+    shown, same = known_by(images), _equal(said, said)
+    return _equal(shown, shown) | same.to(images.device, non_blocking=True)
 
 
 def _cosines(some: Tensor, others: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _BITS = 60  # leaves room for the eight streams of Batch.noise in 64 bits
+_BELOW_ONE = 1 - 2**-24  # the nearest number in fp32
 
 
 def mix(*parts: int) -> int:
@@ -40,4 +41,5 @@ def shuffled(number: int, length: int, seed: int) -> int:
 def draws(seeds: Tensor, count: int, stream: int) -> Tensor:
     """Return (N, count) uniform in [0, 1): row i depends on ``seeds[i]`` and ``stream`` alone."""
     rows = [np.random.default_rng((int(seed), stream)).random(count) for seed in seeds]
-    return torch.from_numpy(np.stack(rows)).float()
+    # Rounding to fp32 would make 1 of what is next to it.
+    return torch.from_numpy(np.stack(rows)).float().clamp_(max=_BELOW_ONE)

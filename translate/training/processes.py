@@ -98,13 +98,15 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
 
 
 def average_scalars(scalars: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the mean of each scalar over all processes."""
+    """Return the mean of each scalar over all processes, which may hold them in any order."""
     if not dist.is_initialized() or not scalars:
         return dict(scalars)
-    device = next(iter(scalars.values())).device  # some may be on the host
-    values = torch.stack([value.detach().float().to(device) for value in scalars.values()])
+    names = sorted(scalars)
+    device = scalars[names[0]].device  # some may be on the host
+    values = torch.stack([scalars[name].detach().float().to(device) for name in names])
     dist.all_reduce(values)
-    return dict(zip(scalars, (values / dist.get_world_size()).unbind(), strict=True))
+    means = dict(zip(names, (values / dist.get_world_size()).unbind(), strict=True))
+    return {name: means[name] for name in scalars}
 
 
 class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
