@@ -166,12 +166,12 @@ def test_texts_become_alike_in_all_directions() -> None:
 @torch.no_grad()
 def test_next_to_nothing_stays_small() -> None:
     torch.manual_seed(0)
-    white, strong = Whitening(4).train(), torch.tensor([3.0, 2.0, 1.0, 0.01])
+    white, strong = Whitening(4).train(), torch.tensor([30.0, 2.0, 0.5, 0.01])
     for _ in range(300):
         white(torch.randn(16, 4) * strong)
     spread = white.eval()(torch.randn(4000, 4) * strong).std(0)
-    assert spread[:3].min() > 0.5
-    assert spread[3] < 0.05  # noise, which as the others it would drown these
+    assert spread[:3].min() > 0.7  # whatever the largest is
+    assert spread[3] < 0.15  # noise, which would drown these if it were as loud
 
 
 @torch.no_grad()

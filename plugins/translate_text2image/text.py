@@ -21,7 +21,8 @@ _EMPTY = 256  # behind a caption's end
 _TOKENS = 257
 _SHARPEST = math.log(100)  # as in CLIP, too
 _NEAR = 7  # bytes that are looked at together at first
-_LEAST = 0.1  # of the mean variance, which is added to all: noise is not to be heard as the rest
+_LEAST = 0.01  # variance, which is added to all: noise is not to be heard as the rest
+_FIRM = 1e-4  # of the mean variance, added as well: a covariance in fp32 can be solved for then
 _FOLLOWED = 0.01  # of the moments, by each batch
 _SAME = 0.999  # cosine of two texts of which one is the other, in another batch
 _STEP = 16  # lengths are multiples of it, so that compiled networks see few of them
@@ -126,9 +127,8 @@ class Whitening(nn.Module):
     """Gives numbers (N, D) a mean of 0 and a covariance nearer to 1: as many, in fp32.
 
     A few directions of a text encoder hold most of what it says, such as colours, and the others
-    the details. Here these are heard as loud, down to a tenth of the mean variance: what is less
-    stays small. While it learns, it follows the moments, which no
-    gradient goes through; then they stand still.
+    the details. Here these are heard as loud, down to a variance of 0.01: what is less stays small.
+    While it learns, it follows the moments, which no gradient goes through; then they stand still.
 
     Source: Huang et al. 2018, arXiv:1804.08450, here with running moments and Cholesky factors, as
     captions are fewer in a batch than numbers; of sentences, Su et al. 2021, arXiv:2103.15316.
@@ -168,9 +168,9 @@ class Whitening(nn.Module):
             here = inner.T @ inner / len(texts) + (1 - share) * torch.outer(away, away)
         self.mean += share * away
         self.covariance.lerp_(here, share)
-        least = _LEAST * self.covariance.diagonal().mean() + 1e-6  # where all say the same
-        ridge = least * torch.eye(len(here), device=least.device, dtype=least.dtype)
-        factor, _ = torch.linalg.cholesky_ex(self.covariance + ridge)  # waits for no GPU
+        least = _LEAST + _FIRM * self.covariance.diagonal().mean()
+        noise = torch.eye(len(here), device=here.device) * least
+        factor, _ = torch.linalg.cholesky_ex(self.covariance + noise)  # waits for no GPU
         self.factor.copy_(factor)
 
 
