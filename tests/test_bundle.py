@@ -17,6 +17,7 @@ from torch import Tensor
 from translate.bundle import half, load_bundle, load_model, rebuild, save_bundle
 from translate.cli.group import cli
 from translate.errors import BundleError, TranslateError
+from translate.files import part_of
 from translate.method import Batch
 from translate.model import Card, Header, read_header
 from translate.networks import ResnetGenerator
@@ -231,7 +232,7 @@ def test_a_bundle_that_cannot_be_written_leaves_the_one_before(
     path: Path, network: ResnetGenerator
 ) -> None:
     before = path.read_bytes()
-    path.with_name(f".{path.name}.part").mkdir()  # stands where the new file would grow
+    part_of(path).mkdir()  # stands where the new file would grow
     with pytest.raises(TranslateError, match="cannot be written"):
         save_bundle(path, HEADER, half(network.state_dict()))
     assert path.read_bytes() == before

@@ -191,6 +191,12 @@ def test_rows_are_filtered_by_the_values_of_their_columns(tmp_path: Path) -> Non
         captioned(beside(tmp_path / "texts"), where={"tone": ""})
 
 
+def test_a_name_is_a_value_or_a_group_in_either_order() -> None:
+    for assignments in (["a=1", "a.b=2"], ["a.b=2", "a=1"]):
+        with pytest.raises(UsageError, match=r"a is a (value, not a group|group of options)"):
+            parse_assignments(assignments)
+
+
 def test_options_survive_the_json_of_a_bundle() -> None:
     values = parse_assignments(["where.a=", 'where.b=["x", "y"]', "where.c=3"])
     options = build(CaptionedOptions, values, what="data")

@@ -313,6 +313,7 @@ def test_what_cannot_begin_ends_with_2_and_one_line(
         ([model, "--data", data, "--inception", tmp_path / "no.pth"], "no.pth: No such file"),
         ([model, "--data", data, "--sheet", tmp_path / "s.jpg"], "the sheet is a PNG"),
         ([model, "--data", data, "--sheet", taken / "s.png"], "s.png: cannot be written"),
+        ([model, "--data", data, "--sheet", taken], "taken.png: exists; add --overwrite"),
         ([model, "--data", data, "--set", "kid.subset=1", "--measure", "kid"], "need inception"),
     ):
         result = evaluate(*words)
@@ -357,6 +358,7 @@ def test_the_sheet_shows_the_best_or_the_worst(
         save(data / "testB" / f"{number}.png", target)
     for measure in ("l1", "psnr"):  # of which one is better where it is smaller
         words = ["--measure", measure, "--sheet", sheet, "--sheet-rows", 2, "--sheet-order", order]
+        words.append("--overwrite")
         assert evaluate(model, "--data", data, *words).exit_code == 0
         shown = {d for d in differences if _cells(sheet, 100 + d) >= 20 * 40}
         assert shown == set(kept)

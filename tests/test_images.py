@@ -329,6 +329,22 @@ def test_a_palette_with_transparency_becomes_rgb_and_alpha() -> None:
     assert opaque.alpha is None
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_the_transparent_grey_of_few_bits_becomes_alpha(bits: int) -> None:
+    top = 2**bits - 1
+    header = struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)  # two pixels in one byte: 1, white
+    row = bytes([0, (1 << (8 - bits)) | (top << (8 - 2 * bits))])
+    parts = ((b"IHDR", header), (b"tRNS", struct.pack(">H", top)), (b"IDAT", zlib.compress(row)))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in (*parts, (b"IEND", b""))
+    )
+    picture = read_picture(data)
+    assert picture.pixels.ravel().tolist() == [255 // top, 255]
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [[255, 0]]
+
+
 def test_one_transparent_colour_becomes_alpha() -> None:
     grey = Image.fromarray(np.array([[7, 8]], np.uint8))
     picture = read_picture(saved(grey, "PNG", transparency=7))

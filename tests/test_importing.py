@@ -192,6 +192,23 @@ def test_a_file_of_another_kind_is_one_line(data: bytes, says: str, tmp_path: Pa
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("key", ["state_dict", "inner"])
+def test_a_checkpoint_that_holds_itself_ends(key: str, tmp_path: Path) -> None:
+    loaded: dict[str, object] = {"epoch": {"a": 1}}
+    loaded[key] = loaded
+    torch.save(loaded, tmp_path / "net.pth")
+    result = run(tmp_path / "net.pth")
+    assert result.exit_code == 1
+    assert "holds no tensors by key, but a dict" in result.stderr
+
+
+def test_a_safetensors_file_of_nothing_says_so(tmp_path: Path) -> None:
+    save_file({}, tmp_path / "net.safetensors")
+    result = run(tmp_path / "net.safetensors")
+    assert result.exit_code == 1
+    assert "holds no tensors" in result.stderr
+
+
 def test_a_truncated_safetensors_file_says_so(gain: dict[str, Tensor], tmp_path: Path) -> None:
     save_file(gain, tmp_path / "net.safetensors")
     whole = (tmp_path / "net.safetensors").read_bytes()

@@ -277,8 +277,10 @@ def test_a_wildcard_that_names_last_times_results_is_still_a_resume() -> None:
 
 def test_old_temporary_files_of_this_plans_outputs_are_found(here: Path) -> None:
     touch("photos/a.jpg", "photos/b.jpg")
-    touch("photos-m/.a.jpg.part", "photos-m/.other.jpg.part")
-    assert stale_parts(make_plan(["photos"], "m")) == (Path("photos-m/.a.jpg.part"),)
+    touch("photos-m/.a.jpg.12.part", "photos-m/.b.jpg.13.part", "photos-m/.other.jpg.12.part")
+    for name in (".a.jpg.12.part", ".other.jpg.12.part"):
+        os.utime(Path("photos-m") / name, (0, 0))  # b's is being written by somebody
+    assert stale_parts(make_plan(["photos"], "m")) == (Path("photos-m/.a.jpg.12.part"),)
     assert stale_parts(make_plan(["-"], "m")) == ()
 
 

@@ -91,7 +91,7 @@ def report(*words: Path | str) -> Result:
 
 def page_of(*runs: Path) -> Page:
     output = runs[0].parent / "page.html"
-    result = report(*runs, "-o", output)
+    result = report(*runs, "-o", output, "--overwrite")
     assert result.exit_code == 0, result.output
     page = Page(output.read_text())
     assert page.open == []
@@ -136,6 +136,18 @@ def test_a_report_loads_no_torch(tmp_path: Path) -> None:
         "assert not {'torch', 'numpy', 'cv2', 'kornia'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(run)], check=True, capture_output=True)
+
+
+def test_a_report_replaces_its_own_page_and_no_other_file(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", [line(10)])
+    for _ in range(2):
+        assert report(run).exit_code == 0
+    before = (run / "log.jsonl").read_bytes()
+    result = report(run, "-o", run / "log.jsonl")
+    assert result.exit_code == 2
+    assert "exists; add --overwrite" in result.stderr
+    assert (run / "log.jsonl").read_bytes() == before
+    assert report(run, "-o", run / "log.jsonl", "--overwrite").exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def test_the_same_command_again_skips_what_exists_and_says_so(model: Models) -> 
         picture(f"in/{number}.png", 50)
     assert run("plus", "in").exit_code == 0
     os.unlink("in-plus/2.png")
-    Path("in-plus/.2.png.part").write_bytes(b"half")
+    Path("in-plus/.2.png.99.part").write_bytes(b"half")  # long ago, by a process that was killed
+    os.utime("in-plus/.2.png.99.part", (0, 0))
     picture("in-plus/0.png", 99)
     again = run("plus", "in")
     assert again.exit_code == 0

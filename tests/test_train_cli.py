@@ -154,6 +154,12 @@ def test_a_run_cannot_go_back_to_fewer_images(data: Path) -> None:
     assert "has seen 2 images already, which is more than --images 1" in result.stderr
 
 
+def test_a_run_whose_last_step_went_beyond_its_images_is_not_too_long(data: Path) -> None:
+    assert train(data, "--images", "3", "--batch-size", "2").exit_code == 0
+    result = train(data, "--resume", "--images", "3", "--batch-size", "2")
+    assert (result.exit_code, "going on from 4 of 3" in result.stderr) == (0, True), result.stderr
+
+
 def test_a_checkpoint_that_is_none_is_one_short_line(data: Path) -> None:
     assert train(data).exit_code == 0
     (data.parent / "run" / "last.pt").write_bytes(b"garbage")

@@ -54,12 +54,15 @@ def test_a_path_gives_an_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "mode", ["RGB", "RGBA", "L", "LA", "1", "P", "CMYK", "YCbCr", "HSV", "I;16"]
+    "mode", ["RGB", "RGBA", "L", "LA", "1", "P", "CMYK", "YCbCr", "HSV", "I;16", "I;16B"]
 )
 def test_images_of_any_mode_come_out_in_their_colours(mode: str) -> None:
-    if mode == "I;16":
-        given = Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100)
+    if mode.startswith("I;16"):
+        samples = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+        given = Image.fromarray(samples)
         expected = given.point(lambda v: v / 257).convert("L").convert("RGB")
+        if mode == "I;16B":
+            given = Image.frombytes(mode, given.size, samples.astype(">u2").tobytes())
     else:
         given = noisy().convert("RGBA" if mode == "LA" else "RGB").convert(mode)
         if mode in ("RGBA", "LA"):
@@ -69,6 +72,12 @@ def test_images_of_any_mode_come_out_in_their_colours(mode: str) -> None:
     assert made.mode == expected.mode
     assert made.size == given.size
     assert np.abs(pixels(made).astype(int) - pixels(expected)).max() <= 2
+
+
+@pytest.mark.parametrize("image", [Image.new("La", (4, 4)), Image.new("RGB", (0, 0))])
+def test_an_image_that_cannot_be_read_is_one_error(image: Image.Image) -> None:
+    with pytest.raises(ImageError, match=r"^image: "):
+        translator()(image)
 
 
 def test_a_transparent_colour_stays_transparent() -> None:

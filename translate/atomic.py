@@ -8,8 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from translate.errors import TranslateError
+from translate.errors import TranslateError, UsageError
 from translate.files import part_of, show, system_reason
+
+
+def new_file(path: Path, *, overwrite: bool) -> Path:
+    """Return where a file goes.
+
+    Raises:
+        UsageError: if there is one already, or a folder.
+    """
+    if os.path.isdir(path):  # which, unlike the path's own, is quiet where a name is too long
+        raise UsageError(f"{show(path)}: is a folder; name a file in it")
+    if os.path.exists(path) and not overwrite:
+        raise UsageError(f"{show(path)}: exists; add --overwrite to replace it")
+    return path
 
 
 @contextlib.contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -40,14 +43,34 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
 WRITABLE = ("png", "jpg", "webp", "tiff", "bmp")
 
 _LONGEST_NAME = 255  # bytes, on nearly every file system
+_PART = re.compile(r"(\..+\.)\d+\.part", re.DOTALL)
+_ABANDONED_S = 3600  # after which nobody is writing to a file any more
 
 
 def part_of(path: Path) -> Path:
-    """Return the temporary file that stands beside ``path`` while it is being written."""
+    """Return the temporary file that stands beside ``path`` while this process writes it."""
+    return path.with_name(f"{_stem_of(path)}{os.getpid()}.part")
+
+
+def _stem_of(path: Path) -> str:
     name = os.fsencode(path.name)
-    if len(name) + len("..part") > _LONGEST_NAME:
-        return path.with_name(f".{hashlib.sha256(name).hexdigest()}.part")
-    return path.with_name(f".{path.name}.part")
+    if len(name) + len("..4194304.part") > _LONGEST_NAME:
+        return f".{hashlib.sha256(name).hexdigest()}."
+    return f".{path.name}."
+
+
+def parts_left(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the temporary files of ``paths`` that processes which were killed have left behind."""
+    stems: dict[Path, set[str]] = {}
+    for path in paths:
+        stems.setdefault(path.parent, set()).add(_stem_of(path))
+    for folder, known in stems.items():
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                found = _PART.fullmatch(entry.name)
+                ours = found is not None and found[1] in known and entry.is_file()
+                if ours and time.time() - entry.stat().st_mtime > _ABANDONED_S:
+                    yield folder / entry.name
 
 
 def show(path: str | os.PathLike[str]) -> str:

@@ -25,6 +25,7 @@ from translate.options import build
 from translate.registry import ImporterEntry, PluginError, one_line
 
 # What projects wrap a network's weights in; an average is better than the weights it is of.
+_DEEPEST = 32  # wrappers and groups within each other; a hostile file may hold itself
 WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
 
 
@@ -106,14 +107,18 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     Raises:
         BundleError: if the file cannot be read, wants to run code, or holds no tensors.
     """
-    if _metadata(file) is not None:
-        return unwrap(load_file(file))
-    if file.suffix == SUFFIX:
-        read_header(file)  # says what is wrong with it
+    loaded: object
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd pickles: what cannot be read is said below
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
+        if _metadata(file) is not None:
+            loaded = load_file(file)
+        else:
+            if file.suffix == SUFFIX:
+                read_header(file)  # says what is wrong with it
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of odd pickles: what cannot be read is said below
+                loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except BundleError:
+        raise
     except pickle.UnpicklingError as error:
         raise BundleError(f"{file}: {_why_not_unpickled(str(error))}") from error
     except Exception as error:  # a damaged file fails in whatever part of torch meets the damage
@@ -149,7 +154,9 @@ def unwrap(loaded: object) -> dict[str, Tensor]:
 
     Several networks side by side stay apart by their names: ``netG.fc.weight``.
     """
-    while isinstance(loaded, Mapping):
+    for _ in range(_DEEPEST):
+        if not isinstance(loaded, Mapping):
+            break
         inside = [key for key in WRAPPERS if isinstance(loaded.get(key), Mapping)]
         if not inside and len(loaded) == 1:
             inside = [key for key, value in loaded.items() if isinstance(value, Mapping)]
@@ -164,14 +171,14 @@ def unwrap(loaded: object) -> dict[str, Tensor]:
     return tensors
 
 
-def _flatten(loaded: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    if not isinstance(loaded, Mapping):
+def _flatten(loaded: object, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    if not isinstance(loaded, Mapping) or depth == _DEEPEST:
         return
     for key, value in loaded.items():
         if isinstance(value, Tensor):
             yield f"{prefix}{key}", value.detach()
         else:
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.", depth + 1)
 
 
 def recognise(
@@ -215,8 +222,8 @@ def _describe(imported: Imported, file: Path) -> Header:
 
 
 def _halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    halved = half(weights)
-    for name, tensor in halved.items():
-        if not torch.equal(tensor.isfinite(), weights[name].isfinite()):
+    most = torch.finfo(torch.float16).max
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and ((tensor.abs() > most) & tensor.isfinite()).any():
             raise UsageError(f"--half: {name} holds values beyond the range of 16 bits")
-    return halved
+    return half(weights)

@@ -50,6 +50,8 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
             place = place.setdefault(group, {})
             if not isinstance(place, dict):
                 raise UsageError(f"--set {text}: {group} is a value, not a group")
+        if isinstance(place.get(name), dict):
+            raise UsageError(f"--set {text}: {name} is a group of options; set {name}.NAME")
         place[name] = _value(value)
     return values
 

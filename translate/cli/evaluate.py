@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from translate.atomic import new_file
 from translate.cli.fetching import fetched, offline_option
 from translate.cli.parameters import MeasureName, ModelName
 from translate.cli.run import Size
@@ -29,7 +30,7 @@ _AT_ONCE = 16  # pictures made at once, where nobody says otherwise
 _LISTED = 5  # names of pictures without partners
 
 
-@click.command(short_help="Measure how good a model is on pictures of your own.")
+@click.command()
 @click.argument("model", type=ModelName())
 @click.option(
     "--data",
@@ -110,6 +111,7 @@ _LISTED = 5  # names of pictures without partners
     metavar="FILE",
     help="A PNG with rows of input, output and target.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace the sheet if it exists.")
 @click.option(
     "--sheet-rows", type=click.IntRange(1, 200), default=8, show_default=True, help="At most."
 )
@@ -139,6 +141,7 @@ def evaluate(
     precision: str | None,
     batch_size: int | None,
     sheet: Path | None,
+    overwrite: bool,
     sheet_rows: int,
     sheet_order: Literal["first", "best", "worst"],
     as_json: bool,
@@ -156,6 +159,8 @@ def evaluate(
     """
     for name in names:
         the_host().measure(name)
+    if sheet:
+        new_file(sheet, overwrite=overwrite)
     entry = fetched(model, quiet=quiet)
 
     # Nothing above is slow; what follows imports torch.

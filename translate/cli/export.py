@@ -16,7 +16,7 @@ from translate.model import read_header
 from translate.options import build, parse_assignments
 
 
-@click.command(short_help="Write a model to a file: to pass on, or as ONNX.")
+@click.command()
 @click.argument("model", type=ModelName())
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option(

@@ -1,11 +1,7 @@
-"""The ``translate`` command: its subcommands, and ``translate MODEL`` for ``translate run MODEL``.
-
-A subcommand's module is imported when it is used, so that help, lists and completion are quick.
-"""
+"""The ``translate`` command; ``translate MODEL`` is short for ``translate run MODEL``."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -15,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from translate import __version__
+from translate.cli.lazy import LazyGroup
 from translate.errors import TranslateError
 from translate.files import SUFFIXES
 from translate.home import switched_on
@@ -46,23 +43,17 @@ OWN_OPTIONS = ("-h", "--help", "--version")
 INTERRUPTED = 130
 
 
-class Commands(click.Group):
+class Commands(LazyGroup):
     """The built-in commands, those of plugins, and the models as if they were commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order of the help."""
-        return [*COMMANDS, *sorted(the_host().commands)]
+        """Return the built-in commands, and behind them those of plugins."""
+        return [*super().list_commands(ctx), *sorted(the_host().commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command of that name, importing its module."""
-        if cmd_name in COMMANDS:
-            module, _, name = COMMANDS[cmd_name][0].partition(":")
-            command: click.Command = getattr(
-                importlib.import_module(f"translate.cli.{module}"), name
-            )
-            return command
+        """Return the command of that name, importing what it is in."""
         entry = the_host().commands.get(cmd_name)
-        return entry.command if entry else None
+        return super().get_command(ctx, cmd_name) or (entry.command if entry else None)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take options of ``run`` that come before the model, too."""
@@ -94,7 +85,8 @@ class Commands(click.Group):
         """Run the command; what goes wrong prints one line and becomes an exit code."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # a reader that has gone is noticed here, not at exit
+            if sys.stdout is not None:  # which nobody may have opened
+                sys.stdout.flush()  # a reader that has gone is noticed here, not at exit
             return result
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise  # click knows what to do
@@ -104,9 +96,8 @@ class Commands(click.Group):
             _report(ctx, error)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands into the help without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        """Write the commands into the help, of plugins' with what these say."""
+        super().format_commands(ctx, formatter)
         added = the_host().commands
         if added:
             with formatter.section("Commands of plugins"):
@@ -143,6 +134,7 @@ def _report(ctx: click.Context, error: Exception) -> NoReturn:
 
 @click.group(
     cls=Commands,
+    places=COMMANDS,
     subcommand_metavar="MODEL INPUT... | COMMAND ...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

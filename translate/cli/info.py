@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from translate.cli.parameters import ModelName
+from translate.files import show
 from translate.host import the_host
 from translate.model import read_header
 
@@ -30,9 +31,9 @@ def info(model: str, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     lines = list(_lines(facts))
-    width = max(len(name) for name, _ in lines)
+    width = max(len(show(name)) for name, _ in lines)
     for name, value in lines:
-        click.echo(f"{name:{width}}  {value}")
+        click.echo(f"{show(name):{width}}  {show(value)}")
 
 
 def _lines(facts: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, str]]:

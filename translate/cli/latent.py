@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ import click
 from translate.atomic import write_atomic
 from translate.cli.fetching import fetched, offline_option, reads_pictures
 from translate.errors import UsageError
-from translate.files import show
 from translate.host import the_host
 from translate.model import Header, read_header
 from translate.options import parse_assignments
@@ -20,8 +18,6 @@ from translate.options import parse_assignments
 if TYPE_CHECKING:
     from translate.images import Picture
     from translate.inference.generator import Generator
-
-_SEEDS = 1_000_000
 
 _OPTIONS = (
     click.option(
@@ -73,11 +69,6 @@ def header_of(model: str, *, quiet: bool) -> tuple[str, Header, Path]:
     return entry.name, read_header(entry.path), entry.path
 
 
-def chosen_seed(given: int | None) -> int:
-    """Return the seed given, or a random one."""
-    return secrets.randbelow(_SEEDS) if given is None else given
-
-
 def open_generator(
     path: Path, *, assignments: tuple[str, ...], device: str, truncation: float
 ) -> Generator:
@@ -87,19 +78,6 @@ def open_generator(
 
     settings = parse_assignments(assignments)
     return Generator(load_bundle(path), settings=settings, device=device, truncation=truncation)
-
-
-def new_file(path: Path, *, overwrite: bool) -> Path:
-    """Return where a file goes.
-
-    Raises:
-        UsageError: if there is one already, or a folder.
-    """
-    if path.is_dir():
-        raise UsageError(f"-o {show(path)}: is a folder; name a file")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{show(path)}: exists; add --overwrite to replace it")
-    return path
 
 
 def write_sheet(path: Path, format: str, pictures: list[Picture], columns: int) -> None:

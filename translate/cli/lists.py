@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,8 @@ from translate.cli.parameters import DatasetName, MeasureName, MethodName
 from translate.cli.tables import print_json, print_options, print_table
 from translate.files import megabytes
 from translate.host import the_host
-from translate.registry import ModelEntry
+from translate.options import Settings
+from translate.registry import DatasetEntry, MeasureEntry, MethodEntry, ModelEntry
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
 
@@ -49,20 +51,11 @@ def methods(method: str | None, as_json: bool) -> None:
     """List the methods that train models, or what one can be told."""
     if method is not None:
         kind = the_host().load_method(method)
-        if as_json:
-            print_json(kind.Options.model_json_schema())
-            return
-        print_options(kind.Options, title="train --set")
-        print_options(kind.RunOptions, title="run --set")
+        options = {"train --set": kind.Options, "run --set": kind.RunOptions}
+        _print_options(options, as_json=as_json)
         return
-    entries = the_host().methods.values()
-    if as_json:
-        print_json([asdict(entry) for entry in entries])
-        return
-    print_table(
-        ("METHOD", "DATA", "FROM", "SUMMARY"),
-        [(e.name, e.data, e.plugin, e.summary) for e in entries],
-    )
+    head = {"METHOD": "name", "DATA": "data", "FROM": "plugin", "SUMMARY": "summary"}
+    _print_entries(the_host().methods.values(), head, as_json=as_json)
 
 
 @click.command()
@@ -71,20 +64,11 @@ def methods(method: str | None, as_json: bool) -> None:
 def datasets(dataset: str | None, as_json: bool) -> None:
     """List the readers of training data, or what one can be told."""
     if dataset is not None:
-        kind = the_host().load_dataset(dataset)
-        if as_json:
-            print_json(kind.Options.model_json_schema())
-            return
-        print_options(kind.Options, title="train --set data.")
+        options = {"train --set data.": the_host().load_dataset(dataset).Options}
+        _print_options(options, as_json=as_json)
         return
-    entries = the_host().datasets.values()
-    if as_json:
-        print_json([asdict(entry) for entry in entries])
-        return
-    print_table(
-        ("DATASET", "KIND", "FROM", "SUMMARY"),
-        [(e.name, e.kind, e.plugin, e.summary) for e in entries],
-    )
+    head = {"DATASET": "name", "KIND": "kind", "FROM": "plugin", "SUMMARY": "summary"}
+    _print_entries(the_host().datasets.values(), head, as_json=as_json)
 
 
 @click.command()
@@ -93,17 +77,31 @@ def datasets(dataset: str | None, as_json: bool) -> None:
 def measures(measure: str | None, as_json: bool) -> None:
     """List the measures, or what one can be told."""
     if measure is not None:
-        kind = the_host().measure(measure).load()
-        if as_json:
-            print_json(kind.Options.model_json_schema())
-            return
-        print_options(kind.Options, title=f"evaluate --set {measure}.")
+        options = {f"evaluate --set {measure}.": the_host().measure(measure).load().Options}
+        _print_options(options, as_json=as_json)
         return
-    entries = the_host().measures.values()
+    head = {"MEASURE": "name", "COMPARES": "compares", "FROM": "plugin", "SUMMARY": "summary"}
+    _print_entries(the_host().measures.values(), head, as_json=as_json)
+
+
+def _print_entries(
+    entries: Iterable[MethodEntry | DatasetEntry | MeasureEntry],
+    head: Mapping[str, str],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what there is: of people's table, each heading with the field below it."""
     if as_json:
         print_json([asdict(entry) for entry in entries])
+    else:
+        rows = [[getattr(entry, field) for field in head.values()] for entry in entries]
+        print_table(list(head), rows)
+
+
+def _print_options(kinds: Mapping[str, type[Settings]], *, as_json: bool) -> None:
+    """Print what one can be told, under where it is told; of JSON, the first alone."""
+    if as_json:
+        print_json(next(iter(kinds.values())).model_json_schema())
         return
-    print_table(
-        ("MEASURE", "COMPARES", "FROM", "SUMMARY"),
-        [(e.name, e.compares, e.plugin, e.summary) for e in entries],
-    )
+    for title, kind in kinds.items():
+        print_options(kind, title=title)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from translate.cli.interrupts import Interrupts
+from translate.cli.parameters import chosen_seed
 from translate.cli.report import Report, print_plan, refuse_what_does_not_fit_on_stdout
 from translate.inference.plan import stale_parts
 from translate.inference.requests import plan_requests
+from translate.interrupts import Interrupts
 from translate.model import Header
 from translate.registry import ModelEntry
-
-_SEEDS = 1_000_000  # to draw from: short enough to be typed
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def make_of_no_picture(
     telling: Telling,
 ) -> None:
     """Make pictures with a model that starts from classes, prompts or noise."""
-    seed = secrets.randbelow(_SEEDS) if wanted.seed is None else wanted.seed
+    seed = chosen_seed(wanted.seed)
     plan = plan_requests(
         inputs,
         entry.name,

@@ -7,22 +7,21 @@ from pathlib import Path
 
 import click
 
+from translate.atomic import new_file
 from translate.cli.latent import (
-    chosen_seed,
     header_of,
     latent_options,
-    new_file,
     open_generator,
     say,
     write_sheet,
 )
-from translate.cli.parameters import ModelName
+from translate.cli.parameters import ModelName, chosen_seed
 from translate.errors import UsageError
 from translate.inference.plan import as_word, read_target
 from translate.inference.points import read_point
 
 
-@click.command(short_help="Add and subtract what pictures are made of.")
+@click.command()
 @click.argument("model", type=ModelName())
 @click.option("--plus", multiple=True, required=True, metavar="POINT", help="What is added.")
 @click.option("--minus", multiple=True, metavar="POINT", help="What is subtracted.")

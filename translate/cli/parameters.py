@@ -1,7 +1,8 @@
-"""Parameter types that complete in the shell."""
+"""Parameters of commands: types that complete in the shell, and seeds."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 
 import click
@@ -10,6 +11,13 @@ from click.types import StringParamType
 
 from translate.host import the_host
 from translate.registry import DatasetEntry, MeasureEntry, MethodEntry, ModelEntry
+
+_SEEDS = 1_000_000  # to draw from: short enough to be typed
+
+
+def chosen_seed(given: int | None) -> int:
+    """Return the seed given, or a random one."""
+    return secrets.randbelow(_SEEDS) if given is None else given
 
 
 class ModelName(StringParamType):

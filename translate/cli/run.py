@@ -11,7 +11,6 @@ import click
 from click.core import ParameterSource
 
 from translate.cli.fetching import fetched, offline_option, reads_pictures
-from translate.cli.interrupts import Interrupts
 from translate.cli.making import Running, Telling, Wanted, make_of_no_picture
 from translate.cli.parameters import ModelName
 from translate.cli.report import Report, print_plan, refuse_what_does_not_fit_on_stdout
@@ -20,6 +19,7 @@ from translate.files import WRITABLE
 from translate.host import the_host
 from translate.inference.plan import make_plan, stale_parts
 from translate.inference.requests import read_prompts
+from translate.interrupts import Interrupts
 from translate.model import read_header
 from translate.options import parse_assignments
 
@@ -57,7 +57,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only for the t
         return pixels
 
 
-@click.command(short_help="Translate pictures, or make them of classes, prompts or noise.")
+@click.command()
 @click.argument("model", type=ModelName())
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option(

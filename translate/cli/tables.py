@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
+from translate.files import show
 from translate.options import Settings
 
 
@@ -19,7 +20,8 @@ def print_json(things: Any) -> None:
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under their headings, in columns as wide as they need to be."""
-    table = [head, *rows]
+    # What a file says of itself may hold anything, but a cell is text on one line.
+    table = [head, *([show(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

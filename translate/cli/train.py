@@ -15,7 +15,7 @@ from translate.options import merge, parse_assignments
 _PLACES = {"memory": "memory", "file": "RUN/cache", "device": "the device's memory", "none": ""}
 
 
-@click.command(short_help="Train a method on your own pictures.")
+@click.command()
 @click.argument("method", type=MethodName())
 @click.option(
     "--data",

@@ -6,24 +6,22 @@ from pathlib import Path
 
 import click
 
-from translate.atomic import write_atomic
+from translate.atomic import new_file, write_atomic
 from translate.cli.latent import (
-    chosen_seed,
     header_of,
     latent_options,
-    new_file,
     open_generator,
     say,
     write_sheet,
 )
-from translate.cli.parameters import ModelName
+from translate.cli.parameters import ModelName, chosen_seed
 from translate.inference.plan import as_word, read_target
 from translate.inference.points import read_point
 
 _ANIMATED = ("gif", "webp")
 
 
-@click.command(short_help="Make the pictures on the way from one to another.")
+@click.command()
 @click.argument("model", type=ModelName())
 @click.argument("start", metavar="FROM")
 @click.argument("end", metavar="TO")

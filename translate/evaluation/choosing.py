@@ -44,7 +44,9 @@ def evaluation_set(
             "that cannot be evaluated yet"
         )
     if source != "image" and (side or compare):
-        raise UsageError(f"model {model.header.method}: reads no picture, so there are no sides")
+        raise UsageError(
+            f"the method {model.header.method!r} reads no picture, so there are no sides"
+        )
     host, training = the_host(), model.header.card.training
     name = training.get("dataset") or host.method(model.header.method).data
     known = any(name in (entry.name, entry.kind) for entry in host.datasets.values())

@@ -53,8 +53,6 @@ class Sheet:
             raise UsageError(f"--sheet {show(path)}: the sheet is a PNG; give a name with .png")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():
-                raise IsADirectoryError("is a folder")
         except OSError as error:
             reason = system_reason(error)
             raise UsageError(f"--sheet {show(path)}: cannot be written: {reason}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from translate.atomic import replacing
+from translate.atomic import new_file, replacing
 from translate.errors import UsageError
 from translate.files import show
 from translate.model import SUFFIX, Header, read_header
@@ -29,8 +29,7 @@ def settle(
         format = format or "bundle"
         file = Path(name + SUFFIXES[format])
     found = [one for one, suffix in SUFFIXES.items() if suffix == file.suffix.lower()]
-    if file.is_dir():
-        raise UsageError(f"{show(file)} is a folder; name a file in it")
+    new_file(file, overwrite=True)
     if not found:
         known = " or ".join(SUFFIXES.values())
         raise UsageError(f"{show(file)}: the name of what is exported ends in {known}")
@@ -38,9 +37,7 @@ def settle(
         raise UsageError(
             f"{show(file)}: --to {format} writes a file that ends in {SUFFIXES[format]}"
         )
-    if file.exists() and not overwrite:
-        raise UsageError(f"{show(file)} exists; --overwrite replaces it")
-    return found[0], file
+    return found[0], new_file(file, overwrite=overwrite)
 
 
 def copy_bundle(source: Path, file: Path) -> Header:

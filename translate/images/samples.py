@@ -35,6 +35,9 @@ def samples_of(image: Image.Image, data: bytes, icc: bytes) -> tuple[*Samples, b
         return pixels, alpha, icc if colour.fits(icc, pixels.shape[2]) else b""
 
     alpha = None
+    if image.format == "PNG" and image.mode == "L" and "transparency" in image.info:
+        # Pillow spreads grey of 2 and of 4 bits over 8, but not the one that is transparent.
+        image.info["transparency"] *= 255 // (2 ** data[24] - 1)
     if image.has_transparency_data:
         grey = image.mode in ("1", "L", "LA", "La")
         image = image.convert("LA" if grey else "RGBA")

@@ -119,7 +119,7 @@ def around(place: Place, count: int, *, seed: int, noise: float = 0.25) -> Place
 
     Source: Radford et al. 2015, figure 7.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed % 2**63)
     change = (2 * torch.rand((count, place.codes.shape[1]), generator=generator) - 1) * noise
     change[0] = 0
     return Place(place.codes + change, place.conditions.expand(count, -1))

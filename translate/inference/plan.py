@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from translate.errors import UsageError
-from translate.files import SUFFIXES, WRITABLE, part_of, show
+from translate.files import SUFFIXES, WRITABLE, parts_left, show
 from translate.inference.listing import Input, identity, images_in, listed, read_inputs
 
 __all__ = ["Item", "Plan", "Request", "Source", "make_plan", "show", "stale_parts"]
@@ -133,9 +133,8 @@ def as_word(model: str) -> str:
 
 
 def stale_parts(plan: Plan) -> tuple[Path, ...]:
-    """Return the temporary files that an interrupted run has left beside this plan's outputs."""
-    parts = (part_of(item.output) for item in plan.items if item.output is not None)
-    return tuple(part for part in parts if os.path.isfile(part))
+    """Return the temporary files that a killed run has left beside this plan's outputs."""
+    return tuple(parts_left(item.output for item in plan.items if item.output is not None))
 
 
 # Where outputs go

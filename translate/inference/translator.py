@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from translate.bundle import Model, load_model
-from translate.errors import UsageError
+from translate.errors import ImageError, UsageError
 from translate.images import Picture, colour, read_picture
 from translate.images.encoding import in_8_bits
 from translate.inference.engine import Engine
@@ -27,7 +27,7 @@ from translate.pipeline.lab import lab_to_rgb, rgb_to_lab
 # PIL's modes, and a format that holds each as it is.
 _AS_FILES = {
     **dict.fromkeys(("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), "PNG"),
-    **dict.fromkeys(("I", "F", "CMYK", "YCbCr", "LAB"), "TIFF"),
+    **dict.fromkeys(("I", "I;16B", "F", "CMYK", "YCbCr", "LAB"), "TIFF"),
 }
 
 
@@ -161,19 +161,20 @@ def load(
 
 def _from_pil(image: Image.Image) -> Picture:
     """Return a PIL image as a picture, read the way a file of it would be."""
-    if image.mode in _AS_FILES:
-        mode = image.mode
-    else:
-        mode = "RGBA" if image.has_transparency_data else "RGB"
-        image = image.convert(mode)
     file = io.BytesIO()
-    settings = {"compress_level": 0} if _AS_FILES[mode] == "PNG" else {}
     try:
         exif = image.getexif().tobytes()
     except Exception:  # damaged metadata must not cost the picture
         exif = b""
     icc = image.info.get("icc_profile")
-    image.save(file, _AS_FILES[mode], exif=exif, icc_profile=icc, **settings)
+    try:
+        if image.mode not in _AS_FILES:
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        format = _AS_FILES[image.mode]
+        settings = {"compress_level": 0} if format == "PNG" else {}
+        image.save(file, format, exif=exif, icc_profile=icc, **settings)
+    except ValueError as error:
+        raise ImageError(f"image: {error}") from None
     return read_picture(file.getvalue(), name="image")
 
 

@@ -64,8 +64,8 @@ def _of_checkpoint(
     """Return the weights of each network, by its name in the method."""
     exported = {name: _name_of(method, export.network) for name, export in method.exports().items()}
     try:
-        every = {key: x for key, x in state["method"].items() if isinstance(x, Tensor)}
-        averages: Mapping[str, Weights] = dict(state["averages"])
+        every = {str(key): x for key, x in state["method"].items() if isinstance(x, Tensor)}
+        averages: Mapping[str, Weights] = {key: dict(x) for key, x in state["averages"].items()}
     except (LookupError, TypeError, ValueError, AttributeError):
         raise TranslateError(
             f"--init {source}: not a checkpoint of a run; translate import reads other projects'"

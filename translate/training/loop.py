@@ -68,6 +68,12 @@ class Trainer:
         """Return how many batches the next step takes: its most frequent player's updates."""
         return max((player.updates for player in self._due()), default=1)
 
+    @property
+    def overshot(self) -> bool:
+        """Whether more images were seen than the last step to the end can account for."""
+        most = self.settings.batch_size * max(player.updates for player in self.players)
+        return self.images - self.settings.images >= most
+
     def _due(self) -> list[Player]:
         """Return the players whose turn it is in the next step."""
         active = (p for p in self.players if p.phase.active(self.images))

@@ -36,7 +36,7 @@ def joined(device: str) -> Iterator[str]:
     """Join the processes that torchrun started, if it did; yield this one's own device.
 
     Raises:
-        UsageError: if the device is not one that processes can share out.
+        UsageError: if the device is not one that processes can share out, or they do not meet.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
@@ -49,7 +49,11 @@ def joined(device: str) -> Iterator[str]:
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
     # Small things, such as whether to stop, go over gloo, so that no GPU is waited for.
-    dist.init_process_group("gloo" if device == "cpu" else "cpu:gloo,cuda:nccl")
+    try:
+        dist.init_process_group("gloo" if device == "cpu" else "cpu:gloo,cuda:nccl")
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"WORLD_SIZE: the processes cannot be joined ({reason})") from None
     try:
         yield device
         meet()  # one that left earlier would pull the connection from under the others

@@ -18,7 +18,9 @@ import torch
 
 from translate.atomic import replacing
 from translate.errors import TranslateError, UsageError
+from translate.files import parts_left
 from translate.host import the_host
+from translate.interrupts import Interrupts
 from translate.method import Batch, Method
 from translate.options import Settings, build
 from translate.pipeline.cache import make_store
@@ -33,7 +35,6 @@ from translate.training.plan import RunPlan, refuse_changes, store, stored
 from translate.training.previews import Previews
 from translate.training.saving import LAST, Saver
 from translate.training.settings import TrainingSettings
-from translate.training.stopping import asked_to_stop
 
 Progress = Callable[[int, Mapping[str, float]], None]
 
@@ -84,7 +85,7 @@ class Run:
         self.trainer = self._trainer(kind, options, pick_device(device), going_on=going_on)
         if going_on:
             self._take_up(checkpoint.load(self._last))
-            if self.trainer.images > self.settings.images:
+            if self.trainer.overshot:
                 raise UsageError(
                     f"{folder}: has seen {self.trainer.images:,} images already, "
                     f"which is more than --images {self.settings.images}"
@@ -94,6 +95,9 @@ class Run:
         self.previews = Previews(self.trainer, self.dataset)
         judges = [player.phase.name for player in self.trainer.players if player.critics]
         self.health = Health(judges, patience=patience(self.settings))
+        if going_on and not processes.rank():
+            for part in parts_left(folder.iterdir()):  # by a process that was killed
+                part.unlink(missing_ok=True)
         processes.meet()  # before one of them writes what the others look for
 
     def _trainer(
@@ -146,7 +150,7 @@ class Run:
         """
         trainer, settings = self.trainer, self.settings
         with (
-            asked_to_stop() as stop,
+            Interrupts() as interrupts,
             self._watched(),
             closing(self._steps(workers)) as steps,
         ):
@@ -157,7 +161,7 @@ class Run:
                 scalars = trainer.step(parts)
                 self.log.add(scalars, images=trainer.images - before, waited=waited)
                 self._report(before, progress, say)
-                if processes.any_of(stop.is_set()):
+                if processes.any_of(bool(interrupts)):
                     break
             made = self._save()
         if trainer.images < settings.images:

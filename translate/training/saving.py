@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import sys
@@ -18,7 +17,7 @@ from translate import bundle
 from translate.atomic import replacing
 from translate.dataset import Dataset
 from translate.errors import TranslateError
-from translate.files import system_reason
+from translate.files import show, system_reason
 from translate.host import the_host
 from translate.method import Export
 from translate.model import SUFFIX, Card, Header
@@ -87,7 +86,7 @@ class Saver:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             for path in (self.folder / LAST, *made):
-                _link(path, part / path.name)
+                shutil.copyfile(path, part / path.name)
             shutil.rmtree(place, ignore_errors=True)  # of a run that was killed and is here again
             part.rename(place)
         except OSError as error:
@@ -106,7 +105,7 @@ class Saver:
             "data": plan["data"],
             "settings": plan["training"],
         }
-        folders = ", ".join(Path(folder).name for folder in plan["folders"])
+        folders = ", ".join(show(Path(folder).name) for folder in plan["folders"])
         summary = card.summary or f"trained by {plan['method']} on {folders}"
         return Header(
             method=plan["method"],
@@ -118,14 +117,6 @@ class Saver:
             working_size=self.dataset.working_size,
             card=card.model_copy(update={"summary": summary, "training": training}),
         )
-
-
-def _link(path: Path, place: Path) -> None:
-    """Give a file, which is only ever replaced as a whole, a second name."""
-    try:
-        os.link(path, place)
-    except OSError:  # a file system without links
-        shutil.copyfile(path, place)
 
 
 def environment(trainer: Trainer) -> dict[str, Any]:
