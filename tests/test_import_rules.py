@@ -69,7 +69,7 @@ def test_modules_import_inwards(module: str) -> None:
     "module", [name for name in FILES if below(name, "translate.networks", "translate.losses")]
 )
 def test_networks_and_losses_stand_on_torch_alone(module: str) -> None:
-    allowed = ["torch", "kornia", "translate.networks", "translate.losses", "translate.errors"]
+    allowed = ["torch", "translate.networks", "translate.losses", "translate.errors"]
     allowed.append("translate.runtime")  # which stands on torch alone, too
     for name in imports_of(module):
         if name.partition(".")[0] not in sys.stdlib_module_names:

@@ -241,8 +241,10 @@ def _sheet(evaluation: Evaluation, path: Path, rows: int, order: Order) -> Sheet
 
 def _go_through(evaluation: Evaluation, sheet: Sheet | None, *, quiet: bool) -> list[str]:
     """Measure every picture and return why some failed."""
+    from translate.cli.progress import Counter
+
     failures = []
-    with _Progress(len(evaluation), quiet=quiet) as progress:
+    with Counter(len(evaluation), quiet=quiet) as progress:
         for number, done in enumerate(evaluation()):
             if done.error:
                 failures.append(done.error)
@@ -251,34 +253,6 @@ def _go_through(evaluation: Evaluation, sheet: Sheet | None, *, quiet: bool) -> 
                 sheet.add(done.comparison, done.values, done.others)
             progress.advance(number + 1 - len(failures), len(failures))
     return failures
-
-
-class _Progress:
-    """A bar on a terminal, a line now and then elsewhere; failures always."""
-
-    def __init__(self, total: int, *, quiet: bool) -> None:
-        self._bar: Any = None
-        if not quiet:
-            from translate.cli.progress import Counter
-
-            self._bar = Counter(total)
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def advance(self, done: int, failed: int) -> None:
-        if self._bar:
-            self._bar.advance(done, failed)
-
-    def print(self, text: str) -> None:
-        if self._bar:
-            self._bar.print(text)
-        else:
-            click.echo(text, err=True)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -136,14 +136,14 @@ class Downloading:
 
 
 class Counter:
-    """Counts pictures."""
+    """Counts pictures; when it is quiet, it prints what it is told to print and nothing else."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    def __init__(self, total: int, *, quiet: bool = False) -> None:
+        self.total, self.quiet = total, quiet
         self._began = self._printed = time.monotonic()
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._bar: Progress | None = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not quiet:
             self._bar = Progress(
                 TextColumn("{task.completed}/{task.total}"),
                 BarColumn(),
@@ -154,6 +154,17 @@ class Counter:
             self._task = self._bar.add_task("", total=total, note="")
             self._bar.start()
 
+    def __enter__(self) -> Counter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
     def advance(self, written: int, failed: int) -> None:
         """Show that so many pictures are done."""
         done, now = written + failed, time.monotonic()
@@ -161,7 +172,7 @@ class Counter:
         note = f"{speed:.1f} images/s" + (f", {failed} failed" if failed else "")
         if self._bar:
             self._bar.update(self._task, completed=done, note=note)
-        elif now - self._printed > _SECONDS_BETWEEN_LINES:
+        elif not self.quiet and now - self._printed > _SECONDS_BETWEEN_LINES:
             self._printed = now
             self.print(f"{done}/{self.total}  {note}")
 
