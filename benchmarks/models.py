@@ -42,7 +42,7 @@ _PART = 128  # pixels of a photograph that a sheet shows enlarged
 _CELL = 192
 _ROUNDS = 7
 PROMPTS = (  # learned names, and others
-    "red apple", "grinning face", "dog face", "dolphin", "pizza", "rocket", "red heart",
+    "red apple", "grinning face", "dog face", "octopus", "pizza", "rocket", "red heart",
     "hammer", "sunflower", "automobile", "a smiling cat", "green apple pie",
     "blue heart with ribbon", "yellow car", "angry dog", "a house in the snow", "pink flower",
     "two hearts of gold", "sad face with hat", "猫",
