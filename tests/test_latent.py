@@ -212,6 +212,7 @@ def test_a_mix_comes_with_others_near_it() -> None:
         (["walk", "insects", "wasp", "bee"], "no class wasp"),
         (["walk", "blots", "1", "2", "-o", "a.xyz"], "is no image format"),
         (["walk", "blots", "1", "2", "-o", "taken.png"], "taken.png: exists; add --overwrite"),
+        (["walk", "blots", "1", "2", "-o", "foo"], "-o foo: end the name in .png, .jpg"),
         (["walk", "insects", "ant", "other.safetensors"], "a code of 8 and 0 numbers, but this"),
         (["mix", "blots", "--plus", "1", "--save", "a.png"], "end the name in .safetensors"),
         (["mix", "blots", "--plus", "1", "--save", "other.safetensors"], "exists"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from tiny import DATA, NETWORK, unpaired_folder
 from translate.bundle import load_model
@@ -166,3 +167,25 @@ def test_a_checkpoint_that_is_none_is_one_short_line(data: Path) -> None:
     result = train(data, "--resume")
     assert result.exit_code == 1
     assert result.stderr.endswith("last.pt: not a readable checkpoint\n")
+
+
+def test_a_start_that_fails_leaves_no_run_behind(data: Path) -> None:
+    out = data.parent / "run"
+    words = ["train", "text2image", "--data", str(captioned(data.parent / "named")), "--out"]
+    words += [str(out), "--images", "8", "--device", "cpu"]
+    words += [w for o in ("size=32", "width=4", "critic_width=4") for w in ("--set", o)]
+    refused = CliRunner().invoke(cli, [*words, "--batch-size", "1"])
+    assert refused.exit_code == 2
+    assert "--batch-size 2 or more" in refused.stderr
+    begun = CliRunner().invoke(cli, [*words, "--batch-size", "2"])
+    assert begun.exit_code == 0, begun.stderr
+    assert "generator learns nothing in this run: it begins at 50,000 images" in begun.stderr
+
+
+def captioned(folder: Path) -> Path:
+    """Return a folder of four pictures with captions."""
+    folder.mkdir()
+    for number, word in enumerate(("red", "green", "blue", "white")):
+        Image.new("RGB", (32, 32), word).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(word)
+    return folder

@@ -11,7 +11,9 @@ import click
 from translate.atomic import write_atomic
 from translate.cli.fetching import fetched, offline_option, reads_pictures
 from translate.errors import UsageError
+from translate.files import WRITABLE, show
 from translate.host import the_host
+from translate.inference.plan import read_target
 from translate.model import Header, read_header
 from translate.options import parse_assignments
 
@@ -78,6 +80,18 @@ def open_generator(
 
     settings = parse_assignments(assignments)
     return Generator(load_bundle(path), settings=settings, device=device, truncation=truncation)
+
+
+def sheet_format(path: Path) -> str:
+    """Return the format that a sheet's name asks for.
+
+    Raises:
+        UsageError: if it asks for none.
+    """
+    format = read_target(str(path), "keep")[1]
+    if format not in WRITABLE:
+        raise UsageError(f"-o {show(path)}: end the name in .{', .'.join(WRITABLE)}")
+    return format
 
 
 def write_sheet(path: Path, format: str, pictures: list[Picture], columns: int) -> None:

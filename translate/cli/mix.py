@@ -13,11 +13,12 @@ from translate.cli.latent import (
     latent_options,
     open_generator,
     say,
+    sheet_format,
     write_sheet,
 )
 from translate.cli.parameters import ModelName, chosen_seed
 from translate.errors import UsageError
-from translate.inference.plan import as_word, read_target
+from translate.inference.plan import as_word
 from translate.inference.points import read_point
 
 
@@ -71,7 +72,7 @@ def mix(
     points = [read_point(text, header, model=name, seed=seed) for text in (*plus, *minus)]
     if out is None:
         out = Path(f"mix-{as_word(name)}-{seed}.png")
-    format = read_target(str(out), "keep")[1]
+    format = sheet_format(out)
     for file in filter(None, (out, save)):
         new_file(file, overwrite=overwrite)
     if drawn:

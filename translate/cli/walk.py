@@ -12,10 +12,11 @@ from translate.cli.latent import (
     latent_options,
     open_generator,
     say,
+    sheet_format,
     write_sheet,
 )
 from translate.cli.parameters import ModelName, chosen_seed
-from translate.inference.plan import as_word, read_target
+from translate.inference.plan import as_word
 from translate.inference.points import read_point
 
 _ANIMATED = ("gif", "webp")
@@ -71,7 +72,7 @@ def walk(
         words = f"{points[0].word}-to-{points[1].word}"
         out = Path(f"{words}-{as_word(name)}-{seed}x{steps}.png")
     moving = out.suffix.lower().lstrip(".")
-    format = moving if moving in _ANIMATED else read_target(str(out), "keep")[1]
+    format = moving if moving in _ANIMATED else sheet_format(out)
     new_file(out, overwrite=overwrite)
     if drawn and any(one.requests and "@" not in one.text for one in points) and header.reads:
         say(f"--seed {seed}", quiet=quiet)

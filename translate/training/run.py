@@ -149,6 +149,12 @@ class Run:
             Interrupted: after the first Ctrl-C, once everything is saved.
         """
         trainer, settings = self.trainer, self.settings
+        for player in trainer.players:
+            if player.phase.since >= settings.images and not processes.rank():
+                say(
+                    f"{player.phase.name} learns nothing in this run: it begins at "
+                    f"{player.phase.since:,} images, and the run ends at {settings.images:,}"
+                )
         with (
             Interrupts() as interrupts,
             self._watched(),
@@ -158,7 +164,12 @@ class Run:
                 if first == 0:
                     self._begin()
                 before = trainer.images
-                scalars = trainer.step(parts)
+                try:
+                    scalars = trainer.step(parts)
+                except Exception:
+                    if not trainer.images and not processes.rank():
+                        self._options.unlink(missing_ok=True)  # it never was a run
+                    raise
                 self.log.add(scalars, images=trainer.images - before, waited=waited)
                 self._report(before, progress, say)
                 if processes.any_of(bool(interrupts)):
