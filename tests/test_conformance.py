@@ -189,6 +189,18 @@ def test_the_command_fails_with_reasons(code: str, says: str, fake_plugin: FakeP
     assert last["plugin"] == "other"
 
 
+def test_the_command_opens_the_models(fake_plugin: FakePlugin, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_bundle(path, Header(method="cyclegan", options={"before": 1}, export="a2b"), {})
+    fake_plugin(
+        "@hookimpl\ndef register_models(register):\n"
+        f"    register(name='m', method='cyclegan', summary='s', file={str(path)!r})"
+    )
+    result = plugins_check("other")
+    assert result.exit_code == 1
+    assert "no option before" in result.stdout
+
+
 def test_the_command_knows_the_plugins() -> None:
     result = plugins_check("cyclegam")
     assert result.exit_code == 2

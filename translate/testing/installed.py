@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from translate.bundle import load_bundle
 from translate.errors import TranslateError
 from translate.host import Host
 from translate.model import read_header
@@ -80,6 +81,8 @@ def _model(host: Host, entry: ModelEntry) -> None:
     importer = entry.published.importer if entry.published else None
     if importer is not None and importer not in host.importers:
         raise PluginError(f"needs the importer {importer!r}, which no plugin here brings")
+    if not available:
+        load_bundle(entry.path)
 
 
 def _attempt(plugin: str, thing: str, load: Callable[[], object]) -> Finding:
