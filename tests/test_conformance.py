@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from broken_methods import BROKEN, Tiny, sample
 from translate import Method, UsageError
 from translate.bundle import save_bundle
 from translate.cli.group import cli
+from translate.cli.plugins import COMMANDS, plugins
 from translate.host import the_host
 from translate.model import Header
 from translate.options import Facts
@@ -205,3 +207,11 @@ def test_the_command_knows_the_plugins() -> None:
     result = plugins_check("cyclegam")
     assert result.exit_code == 2
     assert "did you mean cyclegan?" in result.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_plugins_says_of_a_command_what_it_says_of_itself(name: str) -> None:
+    assert isinstance(plugins, click.Group)
+    command = plugins.get_command(click.Context(plugins), name)
+    assert command is not None
+    assert command.get_short_help_str(limit=200) == COMMANDS[name][1]

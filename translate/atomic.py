@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +23,13 @@ def new_file(path: Path, *, overwrite: bool) -> Path:
     if os.path.exists(path) and not overwrite:
         raise UsageError(f"{show(path)}: exists; add --overwrite to replace it")
     return path
+
+
+def sweep(parts: Iterable[Path]) -> None:
+    """Delete temporary files; what is written in the place of one that stays will say so."""
+    for part in parts:
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 @contextlib.contextmanager

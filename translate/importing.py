@@ -24,8 +24,8 @@ from translate.model import SUFFIX, Card, Header, Imported, read_header
 from translate.options import build
 from translate.registry import ImporterEntry, PluginError, one_line
 
-# What projects wrap a network's weights in; an average is better than the weights it is of.
 _DEEPEST = 32  # wrappers and groups within each other; a hostile file may hold itself
+# What projects wrap a network's weights in; an average is better than the weights it is of.
 WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
 
 

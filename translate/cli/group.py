@@ -52,8 +52,10 @@ class Commands(LazyGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name, importing what it is in."""
-        entry = the_host().commands.get(cmd_name)
-        return super().get_command(ctx, cmd_name) or (entry.command if entry else None)
+        command = super().get_command(ctx, cmd_name)
+        if command is None and (entry := the_host().commands.get(cmd_name)):
+            return entry.command
+        return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take options of ``run`` that come before the model, too."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from translate.atomic import sweep
 from translate.cli.parameters import chosen_seed
 from translate.cli.report import Report, print_plan, refuse_what_does_not_fit_on_stdout
 from translate.inference.plan import stale_parts
@@ -79,9 +79,7 @@ def make_of_no_picture(
     refuse_what_does_not_fit_on_stdout(plan, as_json=telling.as_json)
     if wanted.seed is None and not telling.quiet:
         click.echo(f"--seed {seed}", err=True)
-    for part in stale_parts(plan):
-        with contextlib.suppress(OSError):  # what is written in its place will say so
-            part.unlink()
+    sweep(stale_parts(plan))
 
     show = {"as_json": telling.as_json, "quiet": telling.quiet, "verbose": telling.verbose}
     with Report(plan, entry.name, **show) as report, Interrupts() as interrupts:

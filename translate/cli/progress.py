@@ -6,8 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,7 +20,23 @@ _SECONDS_BETWEEN_LINES = 10.0
 _SHOWN = 4  # losses beside the bar; all are in the log
 
 
-class TrainingProgress:
+class _WithBar:
+    """Has a bar where somebody looks at a terminal; what is left of it goes when it is left."""
+
+    _bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        if self._bar:
+            self._bar.stop()
+
+
+class TrainingProgress(_WithBar):
     """Called after every step with the images seen and, where a line was logged, its scalars."""
 
     def __init__(self, run: Run, *, quiet: bool) -> None:
@@ -29,7 +44,6 @@ class TrainingProgress:
         self.quiet = quiet
         self._began = self._printed = time.monotonic()
         self._losses = ""
-        self._bar: Progress | None = None
         if quiet:
             return
         trainer = run.trainer
@@ -51,19 +65,10 @@ class TrainingProgress:
             )
             self._task = self._bar.add_task("training", total=self.total, note="")
 
-    def __enter__(self) -> TrainingProgress:
+    def __enter__(self) -> Self:
         if self._bar:
             self._bar.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def __call__(self, images: int, scalars: Mapping[str, float]) -> None:
         losses = [f"{k} {v:.3f}" for k, v in scalars.items() if "/" in k]
@@ -90,12 +95,11 @@ class TrainingProgress:
         print(text, file=sys.stderr, flush=True)
 
 
-class Downloading:
+class Downloading(_WithBar):
     """A bar of the bytes of a download; it shows once the first have come."""
 
     def __init__(self, total: int, *, quiet: bool) -> None:
         self.total, self.quiet = total, quiet
-        self._bar: Progress | None = None
         if sys.stderr.isatty() and not quiet:
             self._bar = Progress(
                 BarColumn(),
@@ -105,18 +109,6 @@ class Downloading:
                 transient=True,
             )
             self._task = self._bar.add_task("", total=total, note="")
-
-    def __enter__(self) -> Downloading:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def advance(self, count: int) -> None:
         """Show that so many bytes have come."""
@@ -135,14 +127,13 @@ class Downloading:
             print(text, file=sys.stderr, flush=True)
 
 
-class Counter:
+class Counter(_WithBar):
     """Counts pictures; when it is quiet, it prints what it is told to print and nothing else."""
 
     def __init__(self, total: int, *, quiet: bool = False) -> None:
         self.total, self.quiet = total, quiet
         self._began = self._printed = time.monotonic()
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-        self._bar: Progress | None = None
         if sys.stderr.isatty() and not quiet:
             self._bar = Progress(
                 TextColumn("{task.completed}/{task.total}"),
@@ -153,17 +144,6 @@ class Counter:
             )
             self._task = self._bar.add_task("", total=total, note="")
             self._bar.start()
-
-    def __enter__(self) -> Counter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def advance(self, written: int, failed: int) -> None:
         """Show that so many pictures are done."""
@@ -182,7 +162,3 @@ class Counter:
             self._console.print(text, soft_wrap=True)
         else:
             print(text, file=sys.stderr, flush=True)
-
-    def stop(self) -> None:
-        if self._bar:
-            self._bar.stop()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 from click.core import ParameterSource
 
+from translate.atomic import sweep
 from translate.cli.fetching import fetched, offline_option, reads_pictures
 from translate.cli.making import Running, Telling, Wanted, make_of_no_picture
 from translate.cli.parameters import ModelName
@@ -223,9 +224,7 @@ def run(
     refuse_what_does_not_fit_on_stdout(plan, as_json=as_json)
     if plan.to_write:
         fetched(model, quiet=quiet)
-    for part in stale_parts(plan):
-        with contextlib.suppress(OSError):  # what is written in its place will say so
-            part.unlink()
+    sweep(stale_parts(plan))
 
     with (
         Report(plan, entry.name, as_json=as_json, quiet=quiet, verbose=verbose) as report,

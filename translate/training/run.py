@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from translate.atomic import replacing
+from translate.atomic import replacing, sweep
 from translate.errors import TranslateError, UsageError
 from translate.files import parts_left
 from translate.host import the_host
@@ -96,8 +96,7 @@ class Run:
         judges = [player.phase.name for player in self.trainer.players if player.critics]
         self.health = Health(judges, patience=patience(self.settings))
         if going_on and not processes.rank():
-            for part in parts_left(folder.iterdir()):  # by a process that was killed
-                part.unlink(missing_ok=True)
+            sweep(parts_left(folder.iterdir()))
         processes.meet()  # before one of them writes what the others look for
 
     def _trainer(
