@@ -63,10 +63,14 @@ def png(samples: Array, kind: int, *chunks: tuple[bytes, bytes]) -> bytes:
     rows = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
     data = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1).tobytes()
     header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
-    parts = ((b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b""))
+    return png_of((b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)))
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    """Return the file of these chunks and the end."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in parts
+        for name, body in (*chunks, (b"IEND", b""))
     )
 
 
@@ -334,12 +338,8 @@ def test_the_transparent_grey_of_few_bits_becomes_alpha(bits: int) -> None:
     top = 2**bits - 1
     header = struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)  # two pixels in one byte: 1, white
     row = bytes([0, (1 << (8 - bits)) | (top << (8 - 2 * bits))])
-    parts = ((b"IHDR", header), (b"tRNS", struct.pack(">H", top)), (b"IDAT", zlib.compress(row)))
-    data = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in (*parts, (b"IEND", b""))
-    )
-    picture = read_picture(data)
+    clear = (b"tRNS", struct.pack(">H", top))
+    picture = read_picture(png_of((b"IHDR", header), clear, (b"IDAT", zlib.compress(row))))
     assert picture.pixels.ravel().tolist() == [255 // top, 255]
     assert picture.alpha is not None
     assert picture.alpha.tolist() == [[255, 0]]
