@@ -107,27 +107,26 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     Raises:
         BundleError: if the file cannot be read, wants to run code, or holds no tensors.
     """
-    loaded: object
+    loaded = _unpickled(file) if _metadata(file) is None else load_file(file)
+    tensors = unwrap(loaded)
+    if not tensors:
+        raise BundleError(f"{file}: holds no tensors by key, but a {type(loaded).__name__}")
+    return tensors
+
+
+def _unpickled(file: Path) -> object:
+    if file.suffix == SUFFIX:
+        read_header(file)  # says what is wrong with it
     try:
-        if _metadata(file) is not None:
-            loaded = load_file(file)
-        else:
-            if file.suffix == SUFFIX:
-                read_header(file)  # says what is wrong with it
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of odd pickles: what cannot be read is said below
-                loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except BundleError:
-        raise
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles: what cannot be read is said below
+            loaded: object = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BundleError(f"{file}: {_why_not_unpickled(str(error))}") from error
     except Exception as error:  # a damaged file fails in whatever part of torch meets the damage
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")[:200]
         raise BundleError(f"{file}: not a PyTorch checkpoint, or damaged ({reason})") from error
-    tensors = unwrap(loaded)
-    if not tensors:
-        raise BundleError(f"{file}: holds no tensors by key, but a {type(loaded).__name__}")
-    return tensors
+    return loaded
 
 
 def _why_not_unpickled(message: str) -> str:
